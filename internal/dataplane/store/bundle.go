@@ -1,0 +1,91 @@
+package store
+
+import (
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/store"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// viewOf reads a pushed bundle.
+func viewOf(b *storev1.Bundle) *store.View {
+	p := b.GetPolicy()
+	v := &store.View{
+		IssuedAt: moment(b.GetIssuedAt()), ValidFor: time.Duration(b.GetValidForSeconds()) * time.Second,
+		Policy: store.Policy{
+			Name: p.GetName(), Jurisdiction: p.GetJurisdiction(), RulePack: p.GetRulePack(), Processor: p.GetProcessor(),
+			CIIO: p.GetCiioStatus(), GuardianAge: int(p.GetGuardianConsentAge()),
+		},
+		Notice:     noticeOf(b.GetNotice()),
+		Mechanisms: map[string]store.Mechanism{},
+	}
+	for _, h := range b.GetHolds() {
+		v.Holds = append(v.Holds, transfer.Hold{
+			Reference: h.GetReference(), From: moment(h.GetFrom()), Until: moment(h.GetUntil()), Policies: h.GetPolicies(), Recipients: h.GetRecipients(),
+		})
+	}
+	for _, m := range b.GetMechanisms() {
+		v.Mechanisms[m.GetName()] = store.Mechanism{
+			Type: m.GetType(), State: m.GetState(), EffectiveAt: moment(m.GetEffectiveAt()), FiledAt: moment(m.GetFiledAt()), ExpiresAt: moment(m.GetExpiresAt()),
+			Recipients: m.GetRecipients(), Purposes: m.GetPurposes(), Categories: m.GetCategories(), MaxPersons: m.GetMaxPersons(),
+		}
+	}
+	for _, m := range b.GetLeadModels() {
+		v.LeadModels = append(v.LeadModels, leadModelOf(m))
+	}
+	for _, h := range b.GetSendHolds() {
+		v.SendHolds = append(v.SendHolds, store.SendHold{Name: h.GetName(), Campaigns: h.GetCampaigns(), Accounts: h.GetAccounts()})
+	}
+	return v
+}
+
+func leadModelOf(m *storev1.LeadModel) store.LeadModel {
+	out := store.LeadModel{Name: m.GetName(), Model: lead.Model{HalfLifeDays: int(m.GetHalfLifeDays())}}
+	for _, s := range m.GetStages() {
+		out.Model.Stages = append(out.Model.Stages, lead.Stage{Name: s.GetName(), MinPoints: s.GetMinPoints()})
+	}
+	for _, r := range m.GetRules() {
+		out.Rules = append(out.Rules, store.LeadRule{
+			Name: r.GetName(), Event: r.GetEvent(), Match: r.GetMatch(), Points: r.GetPoints(), MaxPerDay: int(r.GetMaxPerDay()),
+		})
+	}
+	return out
+}
+
+func noticeOf(n *storev1.Notice) store.Notice {
+	out := store.Notice{
+		Name: n.GetName(), Revision: n.GetRevision(), RetentionDays: n.GetRetentionDays(), ProcessorName: n.GetProcessorName(),
+		ProcessorContact: n.GetProcessorContact(), StoragePlace: n.GetStoragePlace(), Rights: n.GetRights(), Refusal: n.GetRefusal(),
+	}
+	for _, p := range n.GetPurposes() {
+		out.Purposes = append(out.Purposes, store.Purpose{Name: p.GetName(), Description: p.GetDescription(), Categories: p.GetCategories()})
+	}
+	for _, r := range n.GetRecipients() {
+		out.Recipients = append(out.Recipients, store.Recipient{DisplayName: r.GetDisplayName(), Recipient: transfer.Recipient{
+			Name: r.GetName(), Country: r.GetCountry(), Contact: r.GetContact(), RightsChannel: r.GetRightsChannel(),
+			Purposes: r.GetPurposes(), Categories: r.GetCategories(),
+		}})
+	}
+	return out
+}
+
+func noticeFor(n store.Notice) *storev1.Notice {
+	if n.Revision == 0 {
+		return nil
+	}
+	out := &storev1.Notice{
+		Name: n.Name, Revision: n.Revision, ProcessorName: n.ProcessorName, ProcessorContact: n.ProcessorContact, RetentionDays: n.RetentionDays,
+		StoragePlace: n.StoragePlace, Rights: n.Rights, Refusal: n.Refusal,
+	}
+	for _, p := range n.Purposes {
+		out.Purposes = append(out.Purposes, &storev1.Purpose{Name: p.Name, Description: p.Description, Categories: p.Categories})
+	}
+	for _, r := range n.Recipients {
+		out.Recipients = append(out.Recipients, &storev1.Recipient{
+			Name: r.Name, DisplayName: r.DisplayName, Contact: r.Contact, Country: r.Country, Purposes: r.Purposes, Categories: r.Categories, RightsChannel: r.RightsChannel,
+		})
+	}
+	return out
+}

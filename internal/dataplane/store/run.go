@@ -1,0 +1,81 @@
+// Package store is the `maodian store` subcommand: it opens the ledger and serves it by
+// RPC over mTLS. It reaches nobody, holds no cluster credentials, and is the only process
+// that opens the database.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/httpserve"
+	"github.com/maodian-dev/maodian/internal/identity"
+	"github.com/maodian-dev/maodian/internal/store/seal"
+	"github.com/maodian-dev/maodian/internal/store/sqlite"
+)
+
+// Config is the store's configuration file.
+type Config struct {
+	Namespace    string         `json:"namespace"`
+	Name         string         `json:"name"`
+	Listen       string         `json:"listen"`
+	HealthListen string         `json:"healthListen"`
+	DataDir      string         `json:"dataDir"`
+	LedgerID     string         `json:"ledgerID"`
+	CreateLedger bool           `json:"createLedger"`
+	KeyFile      string         `json:"keyFile"`
+	Algorithm    seal.Algorithm `json:"algorithm"`
+	TLS          identity.Files `json:"tls"`
+}
+
+// ErrConfig says what is missing in the configuration.
+var ErrConfig = errors.New("ConfigInvalid")
+
+// Validate checks what cannot be defaulted.
+func (c *Config) Validate() error {
+	for field, v := range map[string]string{"namespace": c.Namespace, "name": c.Name, "dataDir": c.DataDir, "ledgerID": c.LedgerID, "keyFile": c.KeyFile} {
+		if v == "" {
+			return fmt.Errorf("%w: `%s` must be set", ErrConfig, field)
+		}
+	}
+	if c.Listen == "" {
+		c.Listen = ":8443"
+	}
+	if c.Algorithm == "" {
+		c.Algorithm = seal.AES256GCM
+	}
+	return nil
+}
+
+// Run serves until ctx ends; the ledger is closed last.
+func Run(ctx context.Context, cfg Config) (err error) {
+	log := slog.Default()
+	key, err := os.ReadFile(cfg.KeyFile)
+	if err != nil {
+		return fmt.Errorf("read key file: %w", err)
+	}
+	ring, err := seal.NewRing(key, cfg.Algorithm)
+	if err != nil {
+		return fmt.Errorf("use key file: %w", err)
+	}
+	src, err := identity.NewFileSource(cfg.TLS)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	ledger, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir, LedgerID: cfg.LedgerID, Create: cfg.CreateLedger, Ring: ring, Clock: time.Now})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ledger.Close()) }()
+	s := &Server{Ledger: ledger, Namespace: cfg.Namespace, Name: cfg.Name, Log: log}
+	log.Info("Serving ledger", "ledger", cfg.LedgerID)
+	return httpserve.Serve(ctx, httpserve.Config{
+		Listen: cfg.Listen, HealthListen: cfg.HealthListen, TLS: identity.Server(src), Streaming: true,
+	}, s.Handler())
+}

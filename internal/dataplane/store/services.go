@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/store"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// acknowledgeWithin bounds how long a call waits for live permits to end; WeChat gives a
+// callback 5 s in all.
+const acknowledgeWithin = 3 * time.Second
+
+// maxReconcile bounds one audit.
+const maxReconcile = 20_000
+
+// intake serves the gateway of one account.
+type intake struct{ ledger store.Ledger }
+
+// RecordEvent stores an event.
+func (i *intake) RecordEvent(ctx context.Context, r *storev1.RecordEventRequest) (*storev1.RecordEventResponse, error) {
+	if err := scoped(ctx, name, r.GetAccount()); err != nil {
+		return nil, err
+	}
+	who, err := subject.NewOpenID(r.GetOpenId())
+	if err != nil {
+		return nil, store.ErrInvalid
+	}
+	e := store.Event{
+		Account: r.GetAccount(), Dedupe: r.GetDedupeKey(), Kind: r.GetKind(), Who: who, At: moment(r.GetAt()), Key: r.GetKey(), Withdraw: r.GetWithdraw(),
+	}
+	for _, s := range r.GetSubscriptions() {
+		e.Subscriptions = append(e.Subscriptions, store.SubscriptionAnswer{TemplateID: s.GetTemplateId(), Accepted: s.GetAccepted()})
+	}
+	ctx, cancel := context.WithTimeout(ctx, acknowledgeWithin)
+	defer cancel()
+	out, err := i.ledger.RecordEvent(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.RecordEventResponse{Duplicate: out.Duplicate, WithdrawalAcknowledged: out.Acknowledged}, nil
+}
+
+// GetPreferences returns what the page shows.
+func (i *intake) GetPreferences(ctx context.Context, r *storev1.GetPreferencesRequest) (*storev1.GetPreferencesResponse, error) {
+	if err := scoped(ctx, name, r.GetAccount()); err != nil {
+		return nil, err
+	}
+	who, err := subject.NewOpenID(r.GetOpenId())
+	if err != nil {
+		return nil, store.ErrInvalid
+	}
+	p, err := i.ledger.Preferences(ctx, r.GetAccount(), who)
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.GetPreferencesResponse{Notice: noticeFor(p.Notice), AgeBand: string(p.Age)}
+	for _, c := range p.Items {
+		out.Choices = append(out.Choices, &storev1.Choice{Purpose: c.Purpose, Recipient: c.Recipient, Granted: c.Granted})
+	}
+	return out, nil
+}
+
+// RecordChoices stores the page's answers.
+func (i *intake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequest) (*storev1.RecordChoicesResponse, error) {
+	if err := scoped(ctx, name, r.GetAccount()); err != nil {
+		return nil, err
+	}
+	who, err := subject.NewOpenID(r.GetOpenId())
+	if err != nil || len(r.GetLanguage()) > 16 {
+		return nil, store.ErrInvalid
+	}
+	c := store.Choices{Account: r.GetAccount(), Who: who, Revision: r.GetNoticeRevision(), Age: consent.AgeBand(r.GetAgeBand()), Language: r.GetLanguage()}
+	for _, x := range r.GetChoices() {
+		c.Items = append(c.Items, store.Choice{Purpose: x.GetPurpose(), Recipient: x.GetRecipient(), Granted: x.GetGranted()})
+	}
+	ctx, cancel := context.WithTimeout(ctx, acknowledgeWithin)
+	defer cancel()
+	out, err := i.ledger.RecordChoices(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: out.Acknowledged}, nil
+}
+
+// dispatch serves the workers of one run.
+type dispatch struct{ ledger store.Ledger }
+
+// Lease hands out permits.
+func (d *dispatch) Lease(ctx context.Context, r *storev1.LeaseRequest) (*storev1.LeaseResponse, error) {
+	if err := scoped(ctx, run, r.GetRunId()); err != nil {
+		return nil, err
+	}
+	l, err := d.ledger.Lease(ctx, r.GetRunId(), int(r.GetShard()), int(r.GetMax()))
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.LeaseResponse{State: l.State, WaitMillis: int32(l.Wait.Milliseconds())}
+	for _, p := range l.Permits {
+		out.Permits = append(out.Permits, &storev1.Permit{PermitId: p.ID, OpenId: p.Who.Reveal(), Deadline: timestamp(p.Deadline), IdempotencyKey: p.Key})
+	}
+	return out, nil
+}
+
+// Report records outcomes.
+func (d *dispatch) Report(ctx context.Context, r *storev1.ReportRequest) (*storev1.ReportResponse, error) {
+	if err := scoped(ctx, run, r.GetRunId()); err != nil {
+		return nil, err
+	}
+	var out []store.Outcome
+	for _, o := range r.GetOutcomes() {
+		out = append(out, store.Outcome{Permit: o.GetPermitId(), Result: o.GetResult(), Code: o.GetPlatformCode(), GrantVoid: o.GetGrantVoid()})
+	}
+	if err := d.ledger.Report(ctx, r.GetRunId(), out); err != nil {
+		return nil, err
+	}
+	return &storev1.ReportResponse{}, nil
+}
+
+// Reconcile compares an audit with the ledger.
+func (d *dispatch) Reconcile(ctx context.Context, r *storev1.ReconcileRequest) (*storev1.ReconcileResponse, error) {
+	if err := scoped(ctx, run, r.GetRunId()); err != nil {
+		return nil, err
+	}
+	if len(r.GetReceived()) > maxReconcile {
+		return nil, store.ErrInvalid
+	}
+	received := map[subject.OpenID]int{}
+	for _, x := range r.GetReceived() {
+		who, err := subject.NewOpenID(x.GetOpenId())
+		if err != nil {
+			return nil, store.ErrInvalid
+		}
+		received[who] += int(x.GetMessages())
+	}
+	c, err := d.ledger.Reconcile(ctx, r.GetRunId(), received)
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.ReconcileResponse{
+		SentOnce: c.SentOnce, SentNotOnce: c.SentNotOnce, UnknownOnce: c.UnknownOnce, UnknownNone: c.UnknownNone, UnknownMore: c.UnknownMore,
+		OthersNone: c.OthersNone, OthersReceived: c.OthersReceived, Unfinished: c.Unfinished,
+	}, nil
+}
+
+// transfers serves the Job of one transfer.
+type transfers struct{ ledger store.Ledger }
+
+// StartTransfer decides and counts.
+func (t *transfers) StartTransfer(ctx context.Context, r *storev1.StartTransferRequest) (*storev1.StartTransferResponse, error) {
+	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
+		return nil, err
+	}
+	x, err := t.ledger.StartTransfer(ctx, r.GetTransferId())
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.StartTransferResponse{Allowed: x.State == store.TransferStarted, Refusals: refusalsOf(x.Refusals), Persons: x.Persons}, nil
+}
+
+// StreamRows streams the permitted rows.
+func (t *transfers) StreamRows(ctx context.Context, r *storev1.StreamRowsRequest, out *connect.ServerStream[storev1.StreamRowsResponse]) error {
+	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
+		return err
+	}
+	stopped, err := t.ledger.StreamRows(ctx, r.GetTransferId(), func(rows [][]byte) error {
+		return out.Send(&storev1.StreamRowsResponse{Rows: rows})
+	})
+	if err != nil {
+		return err
+	}
+	if stopped == reason.AllChecksPassed {
+		return nil
+	}
+	return out.Send(&storev1.StreamRowsResponse{StoppedBy: string(stopped)})
+}
+
+// FinishTransfer records the manifest.
+func (t *transfers) FinishTransfer(ctx context.Context, r *storev1.FinishTransferRequest) (*storev1.FinishTransferResponse, error) {
+	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
+		return nil, err
+	}
+	m := r.GetManifest()
+	err := t.ledger.FinishTransfer(ctx, r.GetTransferId(), store.Manifest{
+		Object: m.GetObject(), SHA256: m.GetSha256(), Rows: m.GetRows(), Bytes: m.GetBytes(), Partial: m.GetPartial(), StoppedBy: m.GetStoppedBy(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.FinishTransferResponse{}, nil
+}

@@ -1,0 +1,38 @@
+package store
+
+import (
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+)
+
+// Candidate is what is known of one person when a run considers them.
+type Candidate struct {
+	InAudience bool
+	State      consent.State
+	Person     consent.Person
+	Following  bool
+	Grants     int // unused subscription grants for the run's template
+	Recent     int // messages within the cap's days
+}
+
+// Admit decides whether a run may send to a person at this moment. It is asked twice: when
+// the run is planned, and again in the transaction that hands out the permit.
+func (s RunSpec) Admit(c Candidate, r consent.Rules, at time.Time) reason.Code {
+	if !c.InAudience {
+		return reason.NotInAudience
+	}
+	if code := consent.Decide(c.State, c.Person, r, at); code != reason.AllChecksPassed {
+		return code
+	}
+	switch {
+	case s.Channel == "Subscription" && c.Grants < 1:
+		return reason.NoSubscriptionGrant
+	case s.Channel == "Mass" && !c.Following:
+		return reason.NotFollowing
+	case s.CapMessages > 0 && c.Recent >= s.CapMessages:
+		return reason.FrequencyCapReached
+	}
+	return reason.AllChecksPassed
+}

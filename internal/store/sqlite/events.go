@@ -1,0 +1,220 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/audience"
+	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/store"
+)
+
+// scored is a lead rule ready to run.
+type scored struct {
+	model store.LeadModel
+	rule  store.LeadRule
+	match audience.Matcher
+}
+
+// install computes a view's hash (without its time of issue) and compiles its lead rules.
+func install(v *store.View) (*installed, error) {
+	plain := *v
+	plain.IssuedAt = time.Time{}
+	body, err := json.Marshal(plain)
+	if err != nil {
+		return nil, fmt.Errorf("encode view: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	i := &installed{view: v, hash: hex.EncodeToString(sum[:])}
+	for _, m := range v.LeadModels {
+		if err := m.Model.Validate(); err != nil {
+			return nil, &store.Error{Word: "LeadModelInvalid", Message: err.Error()}
+		}
+		for _, r := range m.Rules {
+			match, err := audience.CompileMatch(r.Match)
+			if err != nil {
+				return nil, &store.Error{Word: "LeadModelInvalid", Message: "rule " + r.Name + ": " + err.Error()}
+			}
+			i.rules = append(i.rules, scored{m, r, match})
+		}
+	}
+	return i, nil
+}
+
+var tagKey = regexp.MustCompile(`^tag:([a-z0-9-]{1,32})$`)
+
+// RecordEvent stores what a person did, once. It is on disk when the call returns.
+func (l *Ledger) RecordEvent(ctx context.Context, e store.Event) (store.Recorded, error) {
+	if len(e.Dedupe) != sha256.Size || e.Who.IsZero() || len(e.Key) > 1024 || e.Account == "" {
+		return store.Recorded{}, store.ErrInvalid
+	}
+	var id []byte
+	var out store.Recorded
+	var withdrawn []string
+	err := l.write.do(ctx, func(t *tx) (err error) {
+		out, withdrawn = store.Recorded{}, nil
+		if id, err = l.ensure(ctx, t, e.Account, e.Who); err != nil {
+			return err
+		}
+		const q = `INSERT INTO events (dedupe, subject_id, account, kind, key, at_ms, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`
+		n, err := t.exec(ctx, q, e.Dedupe, id, e.Account, e.Kind, e.Key, e.At.UnixMilli(), t.now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if out.Duplicate = n == 0; out.Duplicate {
+			return nil
+		}
+		withdrawn, err = l.apply(ctx, t, id, e)
+		return err
+	})
+	if err != nil {
+		return store.Recorded{}, err
+	}
+	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(ctx, id, withdrawn)
+	return out, nil
+}
+
+// apply makes an event's effects: relation, grants, tags, points, withdrawal.
+func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]string, error) {
+	if m := tagKey.FindStringSubmatch(e.Key); e.Kind == "CLICK" && m != nil {
+		if _, err := t.exec(ctx, "INSERT INTO tags (subject_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING", id, m[1]); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.score(ctx, t, id, e); err != nil {
+		return nil, err
+	}
+	for _, s := range e.Subscriptions {
+		if err := t.answer(ctx, id, e, s); err != nil {
+			return nil, err
+		}
+	}
+	switch e.Kind {
+	case "subscribe":
+		return nil, t.relate(ctx, id, e, true)
+	case "unsubscribe":
+		if err := t.relate(ctx, id, e, false); err != nil {
+			return nil, err
+		}
+		_, err := t.exec(ctx, "UPDATE grants SET remaining = 0 WHERE subject_id = ? AND account = ?", id, e.Account)
+		return []string{"DirectMarketing", "PersonalizedMarketing"}, err
+	case "user_authorization_revoke", "user_authorization_cancellation":
+		return t.withdrawAll(ctx, id, "setting")
+	}
+	if e.Withdraw {
+		return t.withdrawAll(ctx, id, "keyword")
+	}
+	return nil, nil
+}
+
+// relate records following or leaving. Events may arrive out of order: the newer platform
+// time wins, and on a tie leaving wins. Leaving is an opt-out; following again ends it.
+func (t *tx) relate(ctx context.Context, id []byte, e store.Event, following bool) error {
+	const q = `INSERT INTO relations (subject_id, account, following, opted_out, platform_ms) VALUES (?1, ?2, ?3, NOT ?3, ?4)
+		ON CONFLICT (subject_id, account) DO UPDATE SET following = ?3, opted_out = NOT ?3, platform_ms = ?4
+		WHERE ?4 > platform_ms OR (?4 = platform_ms AND NOT ?3)`
+	n, err := t.exec(ctx, q, id, e.Account, following, e.At.UnixMilli())
+	if err == nil && n > 0 {
+		t.log("relation", id, map[string]any{"account": e.Account, "following": following})
+	}
+	return err
+}
+
+// answer counts subscription grants: one message each.
+func (t *tx) answer(ctx context.Context, id []byte, e store.Event, s store.SubscriptionAnswer) error {
+	q := `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 1)
+		ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = remaining + 1`
+	if !s.Accepted {
+		if e.Kind != "subscribe_msg_change_event" { // refusing a pop-up takes nothing that was given before
+			return nil
+		}
+		q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 0)
+			ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = 0`
+	}
+	if _, err := t.exec(ctx, q, id, e.Account, s.TemplateID); err != nil {
+		return err
+	}
+	t.log("grant", id, map[string]any{"account": e.Account, "template": s.TemplateID, "accepted": s.Accepted})
+	return nil
+}
+
+// score gives points for an event by every rule of every model.
+func (l *Ledger) score(ctx context.Context, t *tx, id []byte, e store.Event) error {
+	in := l.view.Load()
+	if in == nil {
+		return nil
+	}
+	scene, key := "", ""
+	if e.Kind == "subscribe" || e.Kind == "SCAN" {
+		scene = e.Key
+	} else {
+		key = e.Key
+	}
+	for _, s := range in.rules {
+		if !hits(s.rule.Event, e.Kind) || !s.match(scene, key) {
+			continue
+		}
+		if err := t.points(ctx, id, s, e.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hits compares a rule's event with an event's kind; "message" is any message of a person.
+func hits(rule, kind string) bool {
+	return rule == kind || (rule == "message" && kind == "text")
+}
+
+func (t *tx) points(ctx context.Context, id []byte, s scored, at time.Time) error {
+	if at.After(t.now) {
+		at = t.now // a platform clock ahead of ours earns nothing
+	}
+	if s.rule.MaxPerDay > 0 {
+		const q = `INSERT INTO lead_daily (subject_id, model, rule, day, n) VALUES (?, ?, ?, ?, 1)
+			ON CONFLICT (subject_id, model, rule, day) DO UPDATE SET n = n + 1 WHERE n < ?`
+		n, err := t.exec(ctx, q, id, s.model.Name, s.rule.Name, day(at), s.rule.MaxPerDay)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	var cur lead.Score
+	var ms int64
+	err := t.QueryRowContext(ctx, "SELECT points, at_ms FROM lead_state WHERE subject_id = ? AND model = ?", id, s.model.Name).Scan(&cur.Points, &ms)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read points: %w", err)
+	}
+	cur.At = at
+	if err == nil {
+		cur.At = time.UnixMilli(ms)
+	}
+	next := s.model.Model.Add(cur, s.rule.Points, at)
+	const q = `INSERT INTO lead_state (subject_id, model, points, at_ms) VALUES (?, ?, ?, ?)
+		ON CONFLICT (subject_id, model) DO UPDATE SET points = excluded.points, at_ms = excluded.at_ms`
+	_, err = t.exec(ctx, q, id, s.model.Name, next.Points, next.At.UnixMilli())
+	return err
+}
+
+// shanghai is the zone by which law and platform count days and years; it has no summer time.
+var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+func day(t time.Time) int64 { return (t.Unix() + 8*60*60) / (24 * 60 * 60) }
+
+func year(t time.Time) int { return t.In(shanghai).Year() }
+
+// openIDOf opens the sealed identifier of a person.
+func (l *Ledger) openIDOf(id, wrapped, sealed []byte) (subject.OpenID, error) {
+	raw, err := l.cfg.Ring.Open(wrapped, id, sealedOpenID, sealed)
+	if err != nil {
+		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
+	}
+	return subject.NewOpenID(raw)
+}

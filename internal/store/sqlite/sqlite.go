@@ -1,0 +1,257 @@
+// Package sqlite is the embedded engine of the ledger: one file, one writer that commits
+// groups, and readers beside it. Every acknowledged write has been synced (FULL). The SQL
+// stands beside the function that uses it.
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/maodian-dev/maodian/internal/store"
+	"github.com/maodian-dev/maodian/internal/store/seal"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Config opens a ledger.
+type Config struct {
+	Dir      string // holds ledger.db
+	LedgerID string // expected
+	Create   bool   // an empty folder may become this ledger
+	Ring     *seal.Ring
+	Clock    func() time.Time
+	// PermitLife is how long a permit allows a request to start. Default 20 s.
+	PermitLife time.Duration
+}
+
+const (
+	file              = "ledger.db"
+	defaultPermitLife = 20 * time.Second
+	// skew is how far the clocks of store and dispatcher may differ.
+	skew = 2 * time.Second
+	// flight is how long a request that started in time may take to be reported.
+	flight = 10 * time.Second
+)
+
+// Ledger is an open database file.
+type Ledger struct {
+	cfg   Config
+	write *writer
+	read  *sql.DB
+	view  atomic.Pointer[installed]
+	news  broadcast // fires after each report
+}
+
+var _ store.Ledger = (*Ledger)(nil)
+
+// installed is the current view with what is computed from it once.
+type installed struct {
+	view  *store.View
+	hash  string
+	rules []scored
+}
+
+// Open opens the ledger that is expected, or refuses: an empty folder where one was, a
+// foreign or damaged file, a wrong key.
+func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+	if cfg.PermitLife == 0 {
+		cfg.PermitLife = defaultPermitLife
+	}
+	path := filepath.Join(cfg.Dir, file)
+	_, err := os.Stat(path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case fresh && !cfg.Create:
+		return nil, store.ErrLedgerMissing
+	case err != nil && !fresh:
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	db, err := open(path, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, db, cfg, fresh); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	read, err := open(path, 4)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	l := &Ledger{cfg: cfg, read: read, write: newWriter(db, cfg.Clock)}
+	if err := l.loadView(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func open(path string, conns int) (*sql.DB, error) {
+	dsn := "file:" + path + "?_txlock=immediate" +
+		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+		"&_pragma=trusted_schema(0)&_pragma=secure_delete(1)&_pragma=cache_size(-32768)&_pragma=wal_autocheckpoint(4000)&_pragma=temp_store(MEMORY)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// prepare migrates the file and compares its identity. The identity of a new ledger is
+// written in the same transaction as its first use, so a crash leaves a file without one,
+// which may be taken over as long as creation is still allowed.
+func prepare(ctx context.Context, db *sql.DB, cfg Config, fresh bool) error {
+	if !fresh {
+		if err := readable(ctx, db); err != nil {
+			return err
+		}
+	}
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	if err != nil {
+		return fmt.Errorf("prepare migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate ledger: %w", err)
+	}
+	return identify(ctx, db, cfg)
+}
+
+// readable tells a ledger from a foreign or damaged file before anything is written to it.
+func readable(ctx context.Context, db *sql.DB) error {
+	var n int
+	err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+	if err != nil {
+		return store.ErrCorrupt
+	}
+	var check string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check); err != nil || check != "ok" {
+		return store.ErrCorrupt
+	}
+	return nil
+}
+
+// keyCheck proves that the key is the one under which the ledger was made.
+func keyCheck(cfg Config) []byte {
+	c := cfg.Ring.Commit("ledger key check", []byte(cfg.LedgerID))
+	return c[:]
+}
+
+func identify(ctx context.Context, db *sql.DB, cfg Config) error {
+	var id string
+	err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'ledger_id'").Scan(&id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) && !cfg.Create:
+		return store.ErrLedgerMissing
+	case errors.Is(err, sql.ErrNoRows):
+		const q = "INSERT INTO meta (key, value) VALUES ('ledger_id', ?), ('key_check', ?)"
+		if _, err := db.ExecContext(ctx, q, []byte(cfg.LedgerID), keyCheck(cfg)); err != nil {
+			return fmt.Errorf("create ledger: %w", err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("read ledger id: %w", err)
+	case id != cfg.LedgerID:
+		return store.ErrLedgerForeign
+	}
+	var check []byte
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'key_check'").Scan(&check); err != nil {
+		return fmt.Errorf("read key check: %w", err)
+	}
+	if !bytes.Equal(check, keyCheck(cfg)) {
+		return store.ErrKeyWrong
+	}
+	return nil
+}
+
+// Close waits for the writer and closes the file.
+func (l *Ledger) Close() error {
+	return errors.Join(l.read.Close(), l.write.close())
+}
+
+// View returns the view that decisions are made by.
+func (l *Ledger) View() *store.View {
+	if i := l.view.Load(); i != nil {
+		return i.view
+	}
+	return nil
+}
+
+// PutView replaces the view. A view older than the present one is refused quietly: its
+// push was overtaken.
+func (l *Ledger) PutView(ctx context.Context, ledgerID string, v *store.View) (string, error) {
+	if ledgerID != l.cfg.LedgerID {
+		return "", store.ErrLedgerForeign
+	}
+	next, err := install(v)
+	if err != nil {
+		return "", err
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode view: %w", err)
+	}
+	err = l.write.do(ctx, func(tx *tx) error {
+		if now := l.view.Load(); now != nil && v.IssuedAt.Before(now.view.IssuedAt) {
+			next = now
+			return nil
+		}
+		const q = "INSERT INTO view (id, body, hash) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, hash = excluded.hash"
+		if _, err := tx.exec(ctx, q, string(body), next.hash); err != nil {
+			return err
+		}
+		if now := l.view.Load(); now == nil || now.hash != next.hash {
+			tx.log("view", nil, map[string]any{"hash": next.hash, "policy": v.Policy.Name, "notice": v.Notice.Revision})
+		}
+		tx.after(func() { l.view.Store(next) })
+		return nil
+	})
+	return next.hash, err
+}
+
+func (l *Ledger) loadView(ctx context.Context) error {
+	var body string
+	err := l.read.QueryRowContext(ctx, "SELECT body FROM view WHERE id = 1").Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read view: %w", err)
+	}
+	var v store.View
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		return store.ErrCorrupt
+	}
+	i, err := install(&v)
+	if err != nil {
+		return err
+	}
+	l.view.Store(i)
+	return nil
+}
+
+// policyView returns the view, or says that none was pushed yet.
+func (l *Ledger) policyView() (*store.View, error) {
+	v := l.View()
+	if v == nil || v.Policy.Name == "" {
+		return nil, store.ErrPolicyMissing
+	}
+	return v, nil
+}

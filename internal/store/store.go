@@ -1,0 +1,261 @@
+// Package store is the ledger of a ConsentStore: who a person is (sealed), what they were
+// told, agreed to, and did, what was sent to them and what left about them. It holds the
+// records and the interface; the engines are one level below, and storetest is their
+// contract. Whatever is acknowledged is on disk.
+//
+// The package knows no HTTP and no Kubernetes. Identifiers of people come in as subject
+// types and leave only inside permits (to the dispatcher in the region) and export rows.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
+)
+
+// Error is a refusal of the store with a stable word.
+type Error struct {
+	Word    string // LedgerMissing, PolicyStale, RunConflict, ...
+	Message string
+}
+
+// Error gives "Word: message"; the message holds nothing about people.
+func (e *Error) Error() string { return e.Word + ": " + e.Message }
+
+// Is compares by word, so that errors.Is works against the values below.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Word == e.Word
+}
+
+// Refusals of the store.
+var (
+	ErrLedgerMissing    = &Error{"LedgerMissing", "no ledger is here although one is expected; restore the volume, an empty ledger would forget every withdrawal"}
+	ErrLedgerForeign    = &Error{"LedgerForeign", "the ledger here has another id than the one expected"}
+	ErrKeyWrong         = &Error{"KeyWrong", "the key does not open this ledger"}
+	ErrCorrupt          = &Error{"LedgerCorrupt", "the database file cannot be read as a ledger"}
+	ErrPolicyMissing    = &Error{"PolicyMissing", "no policy has been pushed yet"}
+	ErrPolicyStale      = &Error{"PolicyStale", "the view of policy and holds is too old"}
+	ErrNoticeIncomplete = &Error{"NoticeIncomplete", "the published notice does not tell people of this purpose"}
+	ErrRunUnknown       = &Error{"RunUnknown", "no such run"}
+	ErrRunConflict      = &Error{"RunConflict", "this run was planned with another content"}
+	ErrTransferUnknown  = &Error{"TransferUnknown", "no such transfer"}
+	ErrTransferConflict = &Error{"TransferConflict", "this transfer was declared with another content"}
+	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
+	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
+	ErrNoticeRevision   = &Error{"NoticeRevision", "the revision answered is not the published one"}
+	ErrInvalid          = &Error{"Invalid", "a value is malformed"}
+)
+
+// Ledger is what an engine implements. Every method is safe for concurrent use.
+type Ledger interface {
+	// View returns the current view, nil before the first push.
+	View() *View
+	PutView(ctx context.Context, ledgerID string, v *View) (hash string, err error)
+	Status(ctx context.Context) (Status, error)
+
+	RecordEvent(ctx context.Context, e Event) (Recorded, error)
+	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
+	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
+
+	SizeAudience(ctx context.Context, expression, leadModel string) (int64, error)
+	PlanRun(ctx context.Context, s RunSpec) (Run, error)
+	Run(ctx context.Context, id string) (Run, error)
+	Lease(ctx context.Context, run string, shard, limit int) (Leased, error)
+	Report(ctx context.Context, run string, outcomes []Outcome) error
+	Reconcile(ctx context.Context, run string, received map[subject.OpenID]int) (Reconciled, error)
+
+	TransferFacts(ctx context.Context, s TransferSpec) (TransferFacts, error)
+	DeclareTransfer(ctx context.Context, s TransferSpec) (Transfer, error)
+	Transfer(ctx context.Context, id string) (Transfer, error)
+	StartTransfer(ctx context.Context, id string) (Transfer, error)
+	// StreamRows calls emit with pages of rows; it returns the code that stopped it, or
+	// AllChecksPassed at the end.
+	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
+	FinishTransfer(ctx context.Context, id string, m Manifest) error
+
+	// Verify recomputes the log from its rows.
+	Verify(ctx context.Context) (Verified, error)
+	Close() error
+}
+
+// Status of the ledger.
+type Status struct {
+	LedgerID   string
+	Subjects   int64
+	LogSize    int64
+	LogRoot    []byte
+	SizeBytes  int64
+	ViewHash   string
+	ViewIssued time.Time
+	Year       int
+	Counter    transfer.Counter
+}
+
+// Event is one thing that a person did in WeChat.
+type Event struct {
+	Account       string
+	Dedupe        []byte
+	Kind          string // callback.Kind
+	Who           subject.OpenID
+	At            time.Time // platform clock
+	Key           string    // menu key or scene
+	Withdraw      bool
+	Subscriptions []SubscriptionAnswer
+}
+
+// SubscriptionAnswer is an answer to a subscription pop-up.
+type SubscriptionAnswer struct {
+	TemplateID string
+	Accepted   bool
+}
+
+// Recorded is the outcome of storing what a person did.
+type Recorded struct {
+	Duplicate bool
+	// Acknowledged: nothing further is sent for what was withdrawn, if anything was.
+	Acknowledged bool
+}
+
+// Choice is an answer to one item of the consent page.
+type Choice struct {
+	Purpose, Recipient string
+	Granted            bool
+}
+
+// Choices are the answers of one visit.
+type Choices struct {
+	Account  string
+	Who      subject.OpenID
+	Revision int64
+	Age      consent.AgeBand
+	Items    []Choice
+	Language string
+}
+
+// Preferences is what a person is asked and answered before.
+type Preferences struct {
+	Notice Notice
+	Age    consent.AgeBand
+	Items  []Choice
+}
+
+// RunSpec is everything that decides who gets a campaign's message, and when.
+type RunSpec struct {
+	ID, Campaign, Account, Purpose string
+	Expression, LeadModel          string
+	Channel, TemplateID            string
+	NotBefore, NotAfter            time.Time
+	Zone, Start, End               string
+	PerSecond                      int
+	CapMessages, CapDays           int
+	Shards                         int
+}
+
+// Run is a planned run in numbers.
+type Run struct {
+	ID                                      string
+	Audience, Eligible                      int64
+	Excluded                                map[reason.Code]int64
+	Pending, Sent, Refused, Failed, Unknown int64
+	Finished                                bool
+}
+
+// Permit allows one request to the platform, until its deadline.
+type Permit struct {
+	ID       string
+	Who      subject.OpenID
+	Deadline time.Time
+	Key      string // idempotency key
+}
+
+// Lease states.
+const (
+	LeaseOpen     = "Open"
+	LeaseHeld     = "Held"
+	LeaseEarly    = "Early"
+	LeaseFinished = "Finished"
+)
+
+// Leased is the answer to a request for permits.
+type Leased struct {
+	Permits []Permit
+	State   string
+	Wait    time.Duration
+}
+
+// Outcome results.
+const (
+	Sent    = "Sent"
+	Failed  = "Failed"
+	Refused = "Refused"
+	Unknown = "Unknown"
+	Unused  = "Unused" // provably no request was started
+)
+
+// Outcome is what became of a permit.
+type Outcome struct {
+	Permit, Result string
+	Code           int64
+	GrantVoid      bool
+}
+
+// Reconciled compares an audit of what people received with the ledger, in numbers.
+type Reconciled struct {
+	SentOnce, SentNotOnce, UnknownOnce, UnknownNone, UnknownMore, OthersNone, OthersReceived, Unfinished int64
+}
+
+// TransferSpec is a request to send records out.
+type TransferSpec struct {
+	ID, Name, Recipient, Country, Purpose, LegalBasis string
+	Categories, Fields                                []string
+	MaxPersons                                        int64
+	Necessity, Mechanism                              string
+	Assessment                                        transfer.Assessment
+	HasDestination                                    bool
+	LeadModel                                         string
+}
+
+// TransferFacts is what the store contributes to a decision.
+type TransferFacts struct {
+	Year       int
+	Counter    transfer.Counter
+	Consenting int64
+}
+
+// Transfer states.
+const (
+	TransferDeclared = "Declared"
+	TransferRefused  = "Refused"
+	TransferStarted  = "Started"
+	TransferComplete = "Complete"
+	TransferStopped  = "Stopped"
+)
+
+// Transfer is a transfer in numbers.
+type Transfer struct {
+	ID, State      string
+	Refusals       []transfer.Refusal
+	Persons, Newly int64
+	Excluded       map[reason.Code]int64
+	Manifest       *Manifest
+}
+
+// Manifest is what the transfer's Job says it sent.
+type Manifest struct {
+	Object, SHA256 string
+	Rows, Bytes    int64
+	Partial        bool
+	StoppedBy      string
+}
+
+// Verified is the outcome of recomputing the log.
+type Verified struct {
+	Size, Sealed int64 // Sealed: leaves whose record was erased
+	Root         []byte
+}

@@ -1,0 +1,444 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/store"
+)
+
+// Engine opens ledgers of one kind.
+type Engine struct {
+	// Open opens the ledger in dir with this clock; create allows an empty place.
+	Open func(t *testing.T, dir string, clock *Clock, create bool) (store.Ledger, error)
+}
+
+// Run runs the contract.
+func Run(t *testing.T, e Engine) {
+	tests := []struct {
+		name string
+		run  func(*World)
+	}{
+		{"one reason for everyone left out", planReasons},
+		{"a plan is made once, and another content under its id is refused", planOnce},
+		{"each eligible person gets one permit, and ends in one outcome", onePermit},
+		{"a permit that runs out unreported is unknown and is not leased again", unknownIsFinal},
+		{"a report after the permit ran out still brings knowledge", lateReport},
+		{"a permit given back unused is leased again with the same key", unusedComesBack},
+		{"a withdrawal between plan and lease stops the send", withdrawnBeforeLease},
+		{"a withdrawal is acknowledged only when no permit is live", withdrawalWaits},
+		{"leaving the account is an opt-out, and voids grants", leaving},
+		{"an unfollow that arrives before its follow still wins", outOfOrder},
+		{"the same event twice is one", duplicates},
+		{"one grant carries one message, also with two campaigns", oneGrant},
+		{"the cap counts what was sent and what is unknown", frequencyCap},
+		{"the budget is one for all workers and survives", budget},
+		{"a hold stops leases, and its end lets them go on", held},
+		{"after the schedule what is left is refused", closed},
+		{"points decay, are capped per day, and cannot come from the future", scoring},
+		{"a new revision makes old consents stale", staleNotice},
+		{"answers to another revision are not recorded", wrongRevision},
+		{"only those who consented are exported, with the named fields", export},
+		{"people are counted once a year, and not again by a restart", counted},
+		{"a withdrawal between start and stream drops the person", droppedInStream},
+		{"a hold stops the stream between two pages", heldInStream},
+		{"a hold refuses the transfer", heldTransfer},
+		{"a stale view refuses transfers", staleView},
+		{"a view pushed late does not replace a newer one", overtakenView},
+		{"the audit agrees person by person", reconcile},
+		{"the log verifies", verifies},
+		{"bad input is refused with a word", badInput},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			w := &World{T: t, Clock: NewClock()}
+			var err error
+			if w.Ledger, err = e.Open(t, t.TempDir(), w.Clock, true); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { w.ok(w.Ledger.Close()) })
+			w.Push(nil)
+			c.run(w)
+			if _, err := w.Ledger.Verify(t.Context()); err != nil {
+				t.Errorf("the log does not verify afterwards: %v", err)
+			}
+		})
+	}
+	t.Run("reopening keeps everything", func(t *testing.T) { reopen(t, e) })
+	t.Run("a ledger is created once", func(t *testing.T) { createdOnce(t, e) })
+}
+
+func want[T comparable](w *World, what string, got, want T) {
+	w.Helper()
+	if got != want {
+		w.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func planReasons(w *World) {
+	w.Fan("fan")
+	w.Event("stranger", "subscribe", "")
+	w.Fan("minor")
+	w.Choose(w.Context(), "minor", consent.From14, Purpose)
+	w.Fan("ageless")
+	w.Choose(w.Context(), "ageless", consent.AgeUnknown, Purpose)
+	w.Fan("refuser")
+	w.Choose(w.Context(), "refuser", consent.Adult)
+	w.Event("asked", "subscribe", "")
+	w.Event("asked", "SCAN", "booth-2026")
+	w.Event("asked", "CLICK", "tag:tea")
+	w.Choose(w.Context(), "asked", consent.Adult)
+	w.Event("silent", "subscribe", "booth-2026")
+	w.Event("silent", "SCAN", "booth-2026")
+	w.Event("silent", "CLICK", "tag:tea")
+	w.Fan("leaver")
+	w.Event("leaver", "unsubscribe", "")
+	w.Event("grantless", "SCAN", "booth-2026")
+	w.Event("grantless", "CLICK", "tag:tea")
+	w.Choose(w.Context(), "grantless", consent.Adult, Purpose)
+	r := w.Plan("run")
+	want(w, "audience", r.Audience, 8)
+	want(w, "eligible", r.Eligible, 1)
+	for code, n := range map[reason.Code]int64{
+		reason.NotInAudience: 1, reason.MinorAutomatedMarketing: 1, reason.AgeUnknown: 1, reason.ConsentWithdrawn: 1,
+		reason.ConsentRefused: 1, reason.MarketingConsentMissing: 1, reason.OptOutRecorded: 1, reason.NoSubscriptionGrant: 1,
+	} {
+		want(w, string(code), r.Excluded[code], n)
+	}
+}
+
+func planOnce(w *World) {
+	w.Fan("a")
+	first := w.Plan("run")
+	w.Fan("b")
+	again := w.Plan("run")
+	want(w, "eligible", again.Eligible, first.Eligible)
+	other := Spec("run")
+	other.Purpose = "DirectMarketing"
+	if _, err := w.Ledger.PlanRun(w.Context(), other); !errors.Is(err, store.ErrRunConflict) {
+		w.Errorf("PlanRun: %v", err)
+	}
+}
+
+func onePermit(w *World) {
+	for i := range 7 {
+		w.Fan(fmt.Sprint("fan", i))
+	}
+	w.Plan("run")
+	a, b := w.Lease("run", 4), w.Lease("run", 4)
+	seen := map[subject.OpenID]bool{}
+	for _, p := range append(a.Permits, b.Permits...) {
+		if seen[p.Who] {
+			w.Error("somebody has two permits")
+		}
+		seen[p.Who] = true
+	}
+	want(w, "permits", len(seen), 7)
+	want(w, "state while others are out", w.Lease("run", 4).State, store.LeaseOpen)
+	w.Report("run", store.Sent, a.Permits...)
+	w.Report("run", store.Failed, b.Permits[0])
+	w.Report("run", store.Refused, b.Permits[1:]...)
+	w.Report("run", store.Failed, a.Permits...) // a second report changes nothing
+	r := w.Run("run")
+	want(w, "sent", r.Sent, 4)
+	want(w, "failed", r.Failed, 1)
+	want(w, "refused", r.Refused, 2)
+	want(w, "finished", r.Finished, true)
+	want(w, "state", w.Lease("run", 4).State, store.LeaseFinished)
+}
+
+func unknownIsFinal(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	want(w, "permits", len(w.Lease("run", 1).Permits), 1)
+	w.Clock.Move(time.Minute)
+	want(w, "state", w.Lease("run", 1).State, store.LeaseFinished)
+	want(w, "unknown", w.Run("run").Unknown, 1)
+}
+
+func lateReport(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	p := w.Lease("run", 1).Permits
+	w.Clock.Move(time.Minute)
+	want(w, "unknown", w.Run("run").Unknown, 1)
+	w.Report("run", store.Sent, p...)
+	want(w, "sent", w.Run("run").Sent, 1)
+}
+
+func unusedComesBack(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	p := w.Lease("run", 1).Permits
+	w.Report("run", store.Unused, p...)
+	again := w.Lease("run", 1).Permits
+	want(w, "permits", len(again), 1)
+	want(w, "key", again[0].Key, p[0].Key)
+	if again[0].ID == p[0].ID {
+		w.Error("the permit itself was used again")
+	}
+	w.Report("run", store.Sent, p...) // of the permit that was given back
+	want(w, "sent", w.Run("run").Sent, 0)
+}
+
+func withdrawnBeforeLease(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	r := w.Event("a", "text", "", func(e *store.Event) { e.Withdraw = true })
+	want(w, "acknowledged", r.Acknowledged, true)
+	want(w, "permits", len(w.Lease("run", 1).Permits), 0)
+	want(w, "refused", w.Run("run").Refused, 1)
+	people, err := w.Ledger.TransferFacts(w.Context(), w.Export("t"))
+	w.ok(err)
+	want(w, "a keyword withdraws exports as well", people.Consenting, 0)
+}
+
+func withdrawalWaits(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	p := w.Lease("run", 1).Permits
+	ctx, cancel := context.WithCancel(w.Context())
+	cancel()
+	// With a permit live, and no time to wait, the withdrawal is stored but not acknowledged.
+	done := make(chan store.Recorded)
+	started := make(chan struct{})
+	go func() {
+		close(started)
+		done <- w.Event("a", "text", "", func(e *store.Event) { e.Withdraw = true })
+	}()
+	<-started
+	select {
+	case <-done:
+		w.Error("acknowledged while a permit was live")
+	case <-ctx.Done():
+	}
+	w.Report("run", store.Sent, p...)
+	want(w, "acknowledged after the report", (<-done).Acknowledged, true)
+}
+
+func leaving(w *World) {
+	w.Fan("a")
+	w.Clock.Move(time.Second)
+	w.Event("a", "unsubscribe", "")
+	w.Clock.Move(time.Second)
+	w.Event("a", "subscribe", "")
+	want(w, "a grant from before is void", w.Plan("run").Excluded[reason.NoSubscriptionGrant], 1)
+}
+
+func outOfOrder(w *World) {
+	w.Fan("a")
+	w.Clock.Move(time.Minute)
+	early := w.Clock.Now()
+	w.Clock.Move(time.Minute)
+	w.Event("a", "unsubscribe", "")
+	w.Event("a", "subscribe", "", func(e *store.Event) { e.At = early })
+	w.Grant("a")
+	want(w, "opted out", w.Plan("run").Excluded[reason.OptOutRecorded], 1)
+}
+
+func duplicates(w *World) {
+	w.Fan("a")
+	var first store.Event
+	w.Event("a", "subscribe_msg_popup_event", "", func(e *store.Event) {
+		e.Subscriptions = []store.SubscriptionAnswer{{TemplateID: Template, Accepted: true}}
+		first = *e
+	})
+	for range 3 {
+		r, err := w.Ledger.RecordEvent(w.Context(), first)
+		w.ok(err)
+		want(w, "duplicate", r.Duplicate, true)
+	}
+	for i := range 3 { // two grants: one of Fan, one of above
+		id := fmt.Sprint("run", i)
+		w.Plan(id)
+		w.Report(id, store.Sent, w.Lease(id, 1).Permits...)
+	}
+	want(w, "third run", w.Run("run2").Excluded[reason.NoSubscriptionGrant], 1)
+}
+
+func oneGrant(w *World) {
+	w.Fan("a")
+	w.Plan("one")
+	w.Plan("two")
+	want(w, "first", len(w.Lease("one", 1).Permits), 1)
+	want(w, "second", len(w.Lease("two", 1).Permits), 0)
+	want(w, "refused by our own ledger", w.Run("two").Refused, 1)
+}
+
+func frequencyCap(w *World) {
+	w.Fan("a")
+	for i := range 4 {
+		w.Grant("a")
+		id := fmt.Sprint("run", i)
+		w.Plan(id)
+		result := store.Sent
+		if i == 0 {
+			result = store.Unknown
+		}
+		w.Report(id, result, w.Lease(id, 1).Permits...)
+	}
+	want(w, "fourth in seven days", w.Run("run3").Excluded[reason.FrequencyCapReached], 1)
+	w.Clock.Move(8 * 24 * time.Hour)
+	want(w, "a week later", w.Plan("later").Eligible, 1)
+}
+
+func budget(w *World) {
+	for i := range 5 {
+		w.Fan(fmt.Sprint("fan", i))
+	}
+	s := Spec("run")
+	s.PerSecond = 2
+	w.Clock.Move(time.Second)
+	_, err := w.Ledger.PlanRun(w.Context(), s)
+	w.ok(err)
+	want(w, "first second", len(w.Lease("run", 10).Permits), 2)
+	l := w.Lease("run", 10)
+	want(w, "same instant", len(l.Permits), 0)
+	if l.Wait <= 0 || l.State != store.LeaseOpen {
+		w.Errorf("lease without budget: %+v", l)
+	}
+	w.Clock.Move(time.Second)
+	want(w, "second second", len(w.Lease("run", 10).Permits), 2)
+}
+
+func held(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) { v.SendHolds = []store.SendHold{{Name: "stop", Campaigns: []string{"spring-tea"}}} })
+	l := w.Lease("run", 1)
+	want(w, "state", l.State, store.LeaseHeld)
+	want(w, "permits", len(l.Permits), 0)
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) { v.SendHolds = []store.SendHold{{Name: "stop", Accounts: []string{Account}}} })
+	want(w, "by account", w.Lease("run", 1).State, store.LeaseHeld)
+	w.Clock.Move(time.Second)
+	w.Push(nil)
+	want(w, "permits after", len(w.Lease("run", 1).Permits), 1)
+}
+
+func closed(w *World) {
+	w.Fan("a")
+	s := Spec("run")
+	s.NotBefore, s.NotAfter = w.Clock.Now().Add(time.Hour), w.Clock.Now().Add(2*time.Hour)
+	w.Clock.Move(time.Second)
+	_, err := w.Ledger.PlanRun(w.Context(), s)
+	w.ok(err)
+	want(w, "before", w.Lease("run", 1).State, store.LeaseEarly)
+	w.Clock.Move(3 * time.Hour)
+	want(w, "after", w.Lease("run", 1).State, store.LeaseFinished)
+	want(w, "refused", w.Run("run").Refused, 1)
+}
+
+func scoring(w *World) {
+	size := func(expr string) int64 {
+		n, err := w.Ledger.SizeAudience(w.Context(), expr, "brand-leads")
+		w.ok(err)
+		return n
+	}
+	for range 5 {
+		w.Event("a", "CLICK", "pricing")
+	}
+	want(w, "two of five clicks count", size("lead.score == 20.0"), 1)
+	w.Event("b", "SCAN", "booth-2026", func(e *store.Event) { e.At = w.Clock.Now().AddDate(1, 0, 0) })
+	w.Clock.Move(30 * 24 * time.Hour)
+	want(w, "half-life", size("lead.score > 9.99 && lead.score < 10.01"), 2)
+	want(w, "stage", size("lead.stage == 'Lead'"), 2)
+}
+
+func staleNotice(w *World) {
+	w.Fan("a")
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) { v.Notice.Revision = 4 })
+	want(w, "stale", w.Plan("run").Excluded[reason.ConsentStaleNotice], 1)
+}
+
+func wrongRevision(w *World) {
+	c := store.Choices{Account: Account, Who: OpenID("a"), Revision: 2, Age: consent.Adult, Items: []store.Choice{{Purpose: Purpose, Granted: true}}}
+	if _, err := w.Ledger.RecordChoices(w.Context(), c); !errors.Is(err, store.ErrNoticeRevision) {
+		w.Errorf("RecordChoices: %v", err)
+	}
+	c.Revision, c.Items[0].Purpose = 3, "Unheard"
+	if _, err := w.Ledger.RecordChoices(w.Context(), c); !errors.Is(err, store.ErrNoticeIncomplete) {
+		w.Errorf("RecordChoices: %v", err)
+	}
+}
+
+func verifies(w *World) {
+	w.Fan("a")
+	v, err := w.Ledger.Verify(w.Context())
+	w.ok(err)
+	s, err := w.Ledger.Status(w.Context())
+	w.ok(err)
+	want(w, "root", string(v.Root), string(s.LogRoot))
+	want(w, "size", v.Size, s.LogSize)
+	want(w, "subjects", s.Subjects, 1)
+}
+
+func reconcile(w *World) {
+	for _, n := range []string{"sent", "twice", "lost", "never"} {
+		w.Fan(n)
+	}
+	w.Event("outsider", "subscribe", "")
+	w.Plan("run")
+	for _, p := range w.Lease("run", 9).Permits {
+		switch p.Who {
+		case OpenID("lost"), OpenID("never"):
+			w.Report("run", store.Unknown, p)
+		default:
+			w.Report("run", store.Sent, p)
+		}
+	}
+	got, err := w.Ledger.Reconcile(w.Context(), "run", map[subject.OpenID]int{
+		OpenID("sent"): 1, OpenID("twice"): 2, OpenID("lost"): 1, OpenID("outsider"): 0, OpenID("nobody-we-know"): 1,
+	})
+	w.ok(err)
+	want(w, "reconciled", got, store.Reconciled{SentOnce: 1, SentNotOnce: 1, UnknownOnce: 1, UnknownNone: 1, OthersNone: 1, OthersReceived: 1})
+}
+
+func badInput(w *World) {
+	short := store.Event{Account: Account, Dedupe: []byte("x"), Kind: "CLICK", Who: OpenID("a")}
+	if _, err := w.Ledger.RecordEvent(w.Context(), short); !errors.Is(err, store.ErrInvalid) {
+		w.Errorf("RecordEvent: %v", err)
+	}
+	if _, err := w.Ledger.Run(w.Context(), "none"); !errors.Is(err, store.ErrRunUnknown) {
+		w.Errorf("Run: %v", err)
+	}
+	if _, err := w.Ledger.Lease(w.Context(), "none", 0, 1); !errors.Is(err, store.ErrRunUnknown) {
+		w.Errorf("Lease: %v", err)
+	}
+	if _, err := w.Ledger.Transfer(w.Context(), "none"); !errors.Is(err, store.ErrTransferUnknown) {
+		w.Errorf("Transfer: %v", err)
+	}
+	if _, err := w.Ledger.PutView(w.Context(), "another", View(w.Clock.Now())); !errors.Is(err, store.ErrLedgerForeign) {
+		w.Errorf("PutView: %v", err)
+	}
+	if _, err := w.Ledger.SizeAudience(w.Context(), "1 +", ""); !errors.Is(err, store.ErrAudience) {
+		w.Errorf("SizeAudience: %v", err)
+	}
+	bad := Spec("run")
+	bad.Expression = "profile.phone == '1'"
+	if _, err := w.Ledger.PlanRun(w.Context(), bad); !errors.Is(err, store.ErrAudience) {
+		w.Errorf("PlanRun: %v", err)
+	}
+	bad.Purpose, bad.Expression = "Unheard", "true"
+	if _, err := w.Ledger.PlanRun(w.Context(), bad); !errors.Is(err, store.ErrNoticeIncomplete) {
+		w.Errorf("PlanRun: %v", err)
+	}
+	w.Plan("run") // the refused attempts left no run behind
+}
+
+func overtakenView(w *World) {
+	now := w.Clock.Now()
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) { v.Notice.Revision = 5 })
+	_, err := w.Ledger.PutView(w.Context(), LedgerID, View(now))
+	w.ok(err)
+	want(w, "revision", w.Ledger.View().Notice.Revision, 5)
+}

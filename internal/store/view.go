@@ -1,0 +1,161 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
+)
+
+// View is what the cluster declares, as the manager last pushed it. The store decides by
+// it alone, without cluster credentials.
+type View struct {
+	IssuedAt   time.Time            `json:"issuedAt"`
+	ValidFor   time.Duration        `json:"validFor"`
+	Policy     Policy               `json:"policy"`
+	Notice     Notice               `json:"notice"`
+	Holds      []transfer.Hold      `json:"holds"`
+	Mechanisms map[string]Mechanism `json:"mechanisms"`
+	LeadModels []LeadModel          `json:"leadModels"`
+	SendHolds  []SendHold           `json:"sendHolds"`
+}
+
+// Policy is the part of a ResidencyPolicy that the data plane decides by.
+type Policy struct {
+	Name, Jurisdiction, RulePack, Processor, CIIO string
+	GuardianAge                                   int
+}
+
+// Notice is the published revision of the PrivacyNotice, with its texts by language.
+type Notice struct {
+	Name                            string
+	Revision, RetentionDays         int64
+	ProcessorName, ProcessorContact string
+	StoragePlace                    string
+	Rights, Refusal                 map[string]string
+	Purposes                        []Purpose
+	Recipients                      []Recipient
+}
+
+// Purpose is one purpose of a notice.
+type Purpose struct {
+	Name        string
+	Description map[string]string
+	Categories  []string
+}
+
+// Recipient is one recipient of a notice.
+type Recipient struct {
+	transfer.Recipient
+	DisplayName string
+}
+
+// Mechanism is a transfer mechanism.
+type Mechanism = transfer.Mechanism
+
+// SendHold stops campaigns or whole accounts.
+type SendHold struct {
+	Name                string
+	Campaigns, Accounts []string
+}
+
+// LeadModel scores what people do.
+type LeadModel struct {
+	Name  string
+	Model lead.Model
+	Rules []LeadRule
+}
+
+// LeadRule gives points for an event.
+type LeadRule struct {
+	Name, Event, Match string
+	Points             float64
+	MaxPerDay          int
+}
+
+// Fresh tells whether the view may still be used for what leaves the region.
+func (v *View) Fresh(at time.Time) bool {
+	return v != nil && v.ValidFor > 0 && at.Before(v.IssuedAt.Add(v.ValidFor))
+}
+
+// Held tells whether a SendHold covers the campaign or its account.
+func (v *View) Held(campaign, account string) bool {
+	return slices.ContainsFunc(v.SendHolds, func(h SendHold) bool {
+		return slices.Contains(h.Campaigns, campaign) || slices.Contains(h.Accounts, account)
+	})
+}
+
+// Stop names the reason for which an export to recipient may not go on, if any.
+func (v *View) Stop(recipient string, at time.Time) reason.Code {
+	if !v.Fresh(at) {
+		return reason.PolicyStale
+	}
+	for _, h := range v.Holds {
+		if h.Covers(v.Policy.Name, recipient, at) {
+			return reason.PublicSecurityHold
+		}
+	}
+	return reason.AllChecksPassed
+}
+
+// Rules returns what a consent must meet for the purpose and recipient (empty: the
+// processor itself); false when the published notice does not tell people of it.
+func (v *View) Rules(purpose, recipient string) (consent.Rules, bool) {
+	if v == nil || v.Notice.Revision == 0 || !v.told(purpose, recipient) {
+		return consent.Rules{}, false
+	}
+	automated := purpose == "PersonalizedMarketing"
+	return consent.Rules{
+		Revision: v.Notice.Revision, GuardianAge: v.Policy.GuardianAge,
+		Marketing: purpose == "DirectMarketing" || automated, Automated: automated,
+		NeedsSeparate: recipient != "" || automated,
+	}, true
+}
+
+func (v *View) told(purpose, recipient string) bool {
+	if recipient == "" {
+		return slices.ContainsFunc(v.Notice.Purposes, func(p Purpose) bool { return p.Name == purpose })
+	}
+	return slices.ContainsFunc(v.Notice.Recipients, func(r Recipient) bool {
+		return r.Name == recipient && slices.Contains(r.Purposes, purpose)
+	})
+}
+
+// LeadModel returns the model of this name; an empty name takes the only one there is.
+func (v *View) LeadModel(name string) (LeadModel, bool) {
+	if name == "" && len(v.LeadModels) == 1 {
+		return v.LeadModels[0], true
+	}
+	i := slices.IndexFunc(v.LeadModels, func(m LeadModel) bool { return m.Name == name })
+	if i < 0 {
+		return LeadModel{}, false
+	}
+	return v.LeadModels[i], true
+}
+
+// Facts returns what the view contributes to a transfer decision.
+func (v *View) Facts(s TransferSpec, at time.Time) transfer.Facts {
+	f := transfer.Facts{
+		Now: at, Assessment: s.Assessment,
+		Request: transfer.Request{
+			Recipient: s.Recipient, Country: s.Country, Purpose: s.Purpose, LegalBasis: s.LegalBasis, Categories: s.Categories,
+			Fields: s.Fields, MaxPersons: s.MaxPersons, Necessity: s.Necessity, HasDestination: s.HasDestination,
+		},
+	}
+	if v == nil {
+		return f
+	}
+	f.PolicyKnown, f.CIIO, f.Request.Policy = v.Policy.Name != "", v.Policy.CIIO, v.Policy.Name
+	f.Holds = v.Holds
+	f.Notice = transfer.Notice{Revision: v.Notice.Revision, RetentionDays: v.Notice.RetentionDays}
+	for _, r := range v.Notice.Recipients {
+		f.Notice.Recipients = append(f.Notice.Recipients, r.Recipient)
+	}
+	if m, ok := v.Mechanisms[s.Mechanism]; ok {
+		f.Mechanism = &m
+	}
+	return f
+}
