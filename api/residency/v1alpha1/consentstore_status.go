@@ -1,0 +1,192 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+)
+
+// ConditionPlaced says whether pod, node, volume and attested label all prove that the
+// store is inside. Only ConsentStore has it.
+const ConditionPlaced metav1alpha1.ConditionType = "Placed"
+
+// Reasons of ConsentStore, beside those in api/meta/v1alpha1 and NoEligibleNode.
+const (
+	// ReasonPlacementProven is used with Placed (True), and with Ready (True) when the store
+	// answers, too.
+	ReasonPlacementProven metav1alpha1.ConditionReason = "PlacementProven"
+
+	// ReasonStoreUnplaced is used with Placed (Unknown or False) and Ready (False) while the
+	// pod has no node or the claim no volume, for another cause than NoEligibleNode.
+	ReasonStoreUnplaced metav1alpha1.ConditionReason = "StoreUnplaced"
+
+	// ReasonPlacementNotMainland is used with Placed (False) and Stalled (True) when pod or
+	// volume is found outside.
+	ReasonPlacementNotMainland metav1alpha1.ConditionReason = "PlacementNotMainland"
+
+	// ReasonStorageNotMainland is used with Placed (False) and Stalled (True) when the storage
+	// class or the volume is not one that the policy allows.
+	ReasonStorageNotMainland metav1alpha1.ConditionReason = "StorageNotMainland"
+
+	// ReasonEncryptionKeyMissing is used with Ready (False) and Stalled (True) when the key's
+	// Secret was there and is gone, or holds no usable key.
+	ReasonEncryptionKeyMissing metav1alpha1.ConditionReason = "EncryptionKeyMissing"
+
+	// ReasonNoticeMissing is used with Ready (False) and Stalled (True) when `noticeRef` names
+	// no PrivacyNotice.
+	ReasonNoticeMissing metav1alpha1.ConditionReason = "NoticeMissing"
+
+	// ReasonLedgerMissing is used with Ready (False) and Stalled (True) when the volume holds
+	// no ledger or another one than `status.ledgerID`; the store then refuses to start.
+	ReasonLedgerMissing metav1alpha1.ConditionReason = "LedgerMissing"
+
+	// ReasonEngineUnsupported is used with Ready (False) and Stalled (True) when this version
+	// cannot run the engine.
+	ReasonEngineUnsupported metav1alpha1.ConditionReason = "EngineUnsupported"
+
+	// ReasonStoreStarting is used with Ready (Unknown) and Reconciling (True) while the pod
+	// is placed and does not answer yet.
+	ReasonStoreStarting metav1alpha1.ConditionReason = "StoreStarting"
+
+	// ReasonStoreUnreachable is used with Ready (False) when a store that answered no longer does.
+	ReasonStoreUnreachable metav1alpha1.ConditionReason = "StoreUnreachable"
+)
+
+// ConsentStoreStatus is what the manager observed.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.ledgerID) || (has(self.ledgerID) && self.ledgerID == oldSelf.ledgerID)",message="`ledgerID` may not change: a ledger is created once"
+// +kubebuilder:validation:MinProperties=1
+type ConsentStoreStatus struct {
+	// conditions are Ready, Placed, and Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status describes; -1 means none yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=-1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// ledgerID is the identity of the ledger. A store that finds another one, or an empty
+	// file, refuses to start.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][-A-Za-z0-9]*$`
+	LedgerID string `json:"ledgerID,omitempty"`
+
+	// proofOfPlacement tells where the store runs and rests, and how that is known.
+	// +optional
+	ProofOfPlacement ProofOfPlacement `json:"proofOfPlacement,omitempty,omitzero"`
+
+	// ledger is the state of the append-only log.
+	// +optional
+	Ledger LedgerState `json:"ledger,omitempty,omitzero"`
+
+	// subjects is the number of people in the store.
+	// +optional
+	Subjects metav1alpha1.PeopleCount `json:"subjects,omitempty"`
+
+	// bundle is the policy view that the store works with.
+	// +optional
+	Bundle BundleState `json:"bundle,omitempty,omitzero"`
+
+	// endpoint is the address of the store inside the cluster.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// ProofOfPlacement is the chain pod, node, volume, affinity, attested label.
+// +kubebuilder:validation:MinProperties=1
+type ProofOfPlacement struct {
+	// pod is the name of the store's pod.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Pod string `json:"pod,omitempty"`
+
+	// node is the node that the pod runs on.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node,omitempty"`
+
+	// nodeRegion is the region of that node.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	NodeRegion string `json:"nodeRegion,omitempty"`
+
+	// persistentVolumeClaim is the claim that the pod mounts.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PersistentVolumeClaim string `json:"persistentVolumeClaim,omitempty"`
+
+	// persistentVolume is the volume that the claim is bound to.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PersistentVolume string `json:"persistentVolume,omitempty"`
+
+	// volumeNodeAffinity lists the terms that pin the volume, each as "key in [value, ...]".
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=512
+	VolumeNodeAffinity []string `json:"volumeNodeAffinity,omitempty"`
+
+	// jurisdiction is the value of the attested label on the node.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Jurisdiction string `json:"jurisdiction,omitempty"`
+
+	// attestedLabel is the key of that label.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	AttestedLabel string `json:"attestedLabel,omitempty"`
+
+	// observedTime is when this chain was last seen to change.
+	// +optional
+	ObservedTime metav1.Time `json:"observedTime,omitempty,omitzero"`
+}
+
+// LedgerState is the size and the root of the append-only log.
+// +kubebuilder:validation:MinProperties=1
+type LedgerState struct {
+	// size is the number of entries. Unset means not yet read.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Size *int64 `json:"size,omitempty"`
+
+	// rootHash is the Merkle root over these entries, in hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	RootHash string `json:"rootHash,omitempty"`
+
+	// sizeBytes is the size of the database. Unset means not yet read.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+}
+
+// BundleState is the policy view that the store works with.
+// +kubebuilder:validation:MinProperties=1
+type BundleState struct {
+	// hash is the hash over policy, holds, mechanisms and notices.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Hash string `json:"hash,omitempty"`
+
+	// pushedTime is when a bundle with this hash was first accepted by the store.
+	// +optional
+	PushedTime metav1.Time `json:"pushedTime,omitempty,omitzero"`
+}

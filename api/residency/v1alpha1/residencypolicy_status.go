@@ -1,0 +1,204 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+)
+
+// Reasons of ResidencyPolicy, beside those in api/meta/v1alpha1.
+const (
+	// ReasonNodesAttested is used with Ready (True) when at least one node is eligible.
+	ReasonNodesAttested metav1alpha1.ConditionReason = "NodesAttested"
+
+	// ReasonNoEligibleNode is used with Ready (False) when no node is attested to be inside.
+	// ConsentStore uses it too, with Ready (False), while its pod cannot be placed.
+	ReasonNoEligibleNode metav1alpha1.ConditionReason = "NoEligibleNode"
+
+	// ReasonViolationsFound is used with Compliant (False) when something of a governed
+	// namespace is outside; `status.violations` names the worst.
+	ReasonViolationsFound metav1alpha1.ConditionReason = "ViolationsFound"
+
+	// ReasonNoViolations is used with Compliant (True).
+	ReasonNoViolations metav1alpha1.ConditionReason = "NoViolations"
+
+	// ReasonGuardInstalled is used with GuardInstalled (True) when the compiled policies in
+	// the API server are the ones this spec compiles to.
+	ReasonGuardInstalled metav1alpha1.ConditionReason = "GuardInstalled"
+
+	// ReasonGuardMissing is used with GuardInstalled (False) when they are missing or differ.
+	ReasonGuardMissing metav1alpha1.ConditionReason = "GuardMissing"
+
+	// ReasonInUse is used with Ready (False) when the policy is being deleted while
+	// namespaces still carry its name.
+	ReasonInUse metav1alpha1.ConditionReason = "InUse"
+)
+
+// Condition types of ResidencyPolicy, beside Ready, Reconciling and Stalled.
+const (
+	// ConditionCompliant says whether everything of the governed namespaces is inside.
+	ConditionCompliant metav1alpha1.ConditionType = "Compliant"
+
+	// ConditionGuardInstalled says whether the API server enforces this spec.
+	ConditionGuardInstalled metav1alpha1.ConditionType = "GuardInstalled"
+)
+
+// ResidencyPolicyStatus is what the manager observed.
+// +kubebuilder:validation:MinProperties=1
+type ResidencyPolicyStatus struct {
+	// conditions are Ready, Compliant, GuardInstalled, and Reconciling or Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that this status describes; -1 means none yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=-1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// eligibleNodes lists the first 500 nodes attested to be inside, sorted by name.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=500
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	EligibleNodes []string `json:"eligibleNodes,omitempty"`
+
+	// eligibleNodeCount is the number of all nodes attested to be inside. Unset means not yet counted.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	EligibleNodeCount *int32 `json:"eligibleNodeCount,omitempty"`
+
+	// refusedNodes lists the first 100 nodes that do not count as inside, sorted by name.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=100
+	RefusedNodes []RefusedNode `json:"refusedNodes,omitempty"`
+
+	// refusedNodeCount is the number of all nodes that do not count as inside. Unset means not yet counted.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RefusedNodeCount *int32 `json:"refusedNodeCount,omitempty"`
+
+	// governedNamespaces lists the namespaces that carry this policy's name, sorted.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	GovernedNamespaces []string `json:"governedNamespaces,omitempty"`
+
+	// violations counts what was found outside although it belongs to a governed namespace.
+	// +optional
+	Violations ViolationSummary `json:"violations,omitempty,omitzero"`
+
+	// transferCounters tell how many people's records left in a year, per processor.
+	// +optional
+	// +listType=map
+	// +listMapKey=processor
+	// +listMapKey=year
+	// +kubebuilder:validation:MaxItems=32
+	TransferCounters []TransferCounter `json:"transferCounters,omitempty"`
+
+	// guardTextHash is the hash over the text that this spec compiles to.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=80
+	GuardTextHash string `json:"guardTextHash,omitempty"`
+}
+
+// RefusedNode is a node that does not count as inside.
+type RefusedNode struct {
+	// name is the name of the node.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// reason is the stable code, such as RegionSignalsDisagree.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+
+	// message says what was seen on the node.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}
+
+// ViolationSummary counts violations and names the worst.
+// +kubebuilder:validation:MinProperties=1
+type ViolationSummary struct {
+	// count is the number of all violations.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Count *int32 `json:"count,omitempty"`
+
+	// worst lists up to 20 of them, the gravest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Worst []Violation `json:"worst,omitempty"`
+}
+
+// Violation is one object of a governed namespace that is outside.
+type Violation struct {
+	// kind is the kind of the object.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+
+	// namespace is its namespace. Unset means that the object is cluster-scoped.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// name is its name.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// reason is the stable code.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+
+	// message says what was found.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Message string `json:"message,omitempty"`
+}
+
+// TransferCounter tells how many people's records one processor sent out in one year
+// (Asia/Shanghai); every person counts once.
+type TransferCounter struct {
+	// processor is the name of the legal entity.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Processor string `json:"processor,omitempty"`
+
+	// year is the calendar year.
+	// +required
+	// +kubebuilder:validation:Minimum=2000
+	// +kubebuilder:validation:Maximum=9999
+	Year int32 `json:"year,omitempty"`
+
+	// nonSensitivePersons is the number of people of whom nothing sensitive left.
+	// +required
+	NonSensitivePersons metav1alpha1.PeopleCount `json:"nonSensitivePersons,omitempty"`
+
+	// sensitivePersons is the number of people of whom something sensitive left.
+	// +required
+	SensitivePersons metav1alpha1.PeopleCount `json:"sensitivePersons,omitempty"`
+}
