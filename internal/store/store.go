@@ -187,6 +187,7 @@ type Leased struct {
 	Permits []Permit
 	State   string
 	Wait    time.Duration
+	Life    time.Duration // of the permits, from before the lease was asked for
 }
 
 // Outcome results.

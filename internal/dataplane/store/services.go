@@ -101,7 +101,7 @@ func (d *dispatch) Lease(ctx context.Context, r *storev1.LeaseRequest) (*storev1
 	if err != nil {
 		return nil, err
 	}
-	out := &storev1.LeaseResponse{State: l.State, WaitMillis: int32(l.Wait.Milliseconds())}
+	out := &storev1.LeaseResponse{State: l.State, WaitMillis: int32(l.Wait.Milliseconds()), PermitMillis: int32(l.Life.Milliseconds())}
 	for _, p := range l.Permits {
 		out.Permits = append(out.Permits, &storev1.Permit{PermitId: p.ID, OpenId: p.Who.Reveal(), Deadline: timestamp(p.Deadline), IdempotencyKey: p.Key})
 	}

@@ -104,8 +104,10 @@ func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]
 		if err := t.relate(ctx, id, e, false); err != nil {
 			return nil, err
 		}
-		_, err := t.exec(ctx, "UPDATE grants SET remaining = 0 WHERE subject_id = ? AND account = ?", id, e.Account)
-		return []string{"DirectMarketing", "PersonalizedMarketing"}, err
+		if _, err := t.exec(ctx, "UPDATE grants SET remaining = 0 WHERE subject_id = ? AND account = ?", id, e.Account); err != nil {
+			return nil, err
+		}
+		return t.withdrawAll(ctx, id, "unfollow") // the platform asks to delete; a doubt is not resolved against the person
 	case "user_authorization_revoke", "user_authorization_cancellation":
 		return t.withdrawAll(ctx, id, "setting")
 	}

@@ -112,7 +112,7 @@ func (l *Ledger) claim(ctx context.Context, t *tx, s store.RunSpec, rules consen
 		return store.Leased{}, err
 	}
 	budget, allowed := budget.Take(float64(s.PerSecond), limit, t.now)
-	out := store.Leased{State: store.LeaseOpen}
+	out := store.Leased{State: store.LeaseOpen, Life: l.cfg.PermitLife}
 	if allowed > 0 {
 		if out.Permits, err = l.grant(ctx, t, s, rules, shard, allowed); err != nil {
 			return out, err

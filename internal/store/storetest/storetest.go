@@ -228,7 +228,9 @@ func leaving(w *World) {
 	w.Event("a", "unsubscribe", "")
 	w.Clock.Move(time.Second)
 	w.Event("a", "subscribe", "")
-	want(w, "a grant from before is void", w.Plan("run").Excluded[reason.NoSubscriptionGrant], 1)
+	want(w, "following again is no consent", w.Plan("run").Excluded[reason.ConsentWithdrawn], 1)
+	w.Choose(w.Context(), "a", consent.Adult, Purpose)
+	want(w, "a grant from before is void", w.Plan("again").Excluded[reason.NoSubscriptionGrant], 1)
 }
 
 func outOfOrder(w *World) {

@@ -3059,6 +3059,7 @@ type LeaseResponse struct {
 	Permits       []*Permit              `protobuf:"bytes,1,rep,name=permits,proto3" json:"permits,omitempty"`
 	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // Open, Held, Early, Finished
 	WaitMillis    int32                  `protobuf:"varint,3,opt,name=wait_millis,json=waitMillis,proto3" json:"wait_millis,omitempty"`
+	PermitMillis  int32                  `protobuf:"varint,4,opt,name=permit_millis,json=permitMillis,proto3" json:"permit_millis,omitempty"` // how long after the lease was asked for a request may start, by the worker's own clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3110,6 +3111,13 @@ func (x *LeaseResponse) GetState() string {
 func (x *LeaseResponse) GetWaitMillis() int32 {
 	if x != nil {
 		return x.WaitMillis
+	}
+	return 0
+}
+
+func (x *LeaseResponse) GetPermitMillis() int32 {
+	if x != nil {
+		return x.PermitMillis
 	}
 	return 0
 }
@@ -4118,12 +4126,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\fLeaseRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\x05R\x05shard\x12\x10\n" +
-	"\x03max\x18\x03 \x01(\x05R\x03max\"z\n" +
+	"\x03max\x18\x03 \x01(\x05R\x03max\"\x9f\x01\n" +
 	"\rLeaseResponse\x122\n" +
 	"\apermits\x18\x01 \x03(\v2\x18.maodian.store.v1.PermitR\apermits\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1f\n" +
 	"\vwait_millis\x18\x03 \x01(\x05R\n" +
-	"waitMillis\"\xa4\x01\n" +
+	"waitMillis\x12#\n" +
+	"\rpermit_millis\x18\x04 \x01(\x05R\fpermitMillis\"\xa4\x01\n" +
 	"\x06Permit\x12\x1b\n" +
 	"\tpermit_id\x18\x01 \x01(\tR\bpermitId\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x126\n" +

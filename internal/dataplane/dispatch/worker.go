@@ -1,0 +1,253 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/store"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
+	"github.com/maodian-dev/maodian/internal/wechat"
+)
+
+// Bounds of a worker's patience.
+const (
+	idleWait     = 500 * time.Millisecond
+	maxWait      = time.Second // a SendHold must be seen, and its end, within 2 s
+	tries        = 3           // of one request that provably did not arrive
+	outage       = 5 * time.Second
+	reportEvery  = 50 * time.Millisecond
+	reportGrace  = 10 * time.Second
+	leaseTimeout = 15 * time.Second
+	noGrantLeft  = 43101 // WeChat: the user refused, or no grant remains
+)
+
+// Sender sends one message.
+type Sender interface {
+	SendSubscription(context.Context, wechat.SubscriptionMessage) (wechat.Receipt, error)
+}
+
+// Worker sends one shard of a run.
+type Worker struct {
+	Store   storev1connect.DispatchServiceClient
+	Sender  Sender
+	RunID   string
+	Shard   int32
+	Message wechat.SubscriptionMessage // without the person
+	Batch   int
+	Workers int
+	Log     *slog.Logger
+
+	paused atomic.Int64 // unix nanoseconds until which nothing is started
+}
+
+// task is a permit with the moment after which no request starts, by this process's own
+// monotonic clock: the store's and ours may differ.
+type task struct {
+	permit *storev1.Permit
+	until  time.Time
+}
+
+// ErrStopped says that the platform refuses the account or the content, not a person:
+// sending on would burn everybody else.
+var ErrStopped = errors.New("PlatformRefused")
+
+// Run works until the shard is finished, ctx ends, or the platform stops it. Permits that
+// were not used are given back; a process that is killed leaves them to run out.
+func (w *Worker) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	tasks, outcomes := make(chan task, w.Batch), make(chan *storev1.Outcome, w.Batch)
+	var senders sync.WaitGroup
+	for range w.Workers {
+		senders.Go(func() {
+			for t := range tasks {
+				outcomes <- w.one(ctx, t, stop)
+			}
+		})
+	}
+	reported := make(chan error, 1)
+	go func() { reported <- w.report(ctx, outcomes) }()
+	err := w.lease(ctx, tasks)
+	close(tasks)
+	senders.Wait()
+	close(outcomes)
+	err = errors.Join(err, <-reported)
+	if cause := context.Cause(ctx); errors.Is(cause, ErrStopped) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// lease feeds the senders: while they work on one batch the next is asked for.
+func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
+	for failures := 0; ctx.Err() == nil; {
+		if !w.sleep(ctx, time.Until(time.Unix(0, w.paused.Load()))) {
+			break
+		}
+		asked := time.Now()
+		res, err := w.ask(ctx)
+		if err != nil {
+			if failures++; failures > 30 || ctx.Err() != nil || word(err) {
+				return ignoreCancel(ctx, fmt.Errorf("lease: %w", err))
+			}
+			w.sleep(ctx, min(time.Duration(failures)*idleWait, outage))
+			continue
+		}
+		failures = 0
+		for _, p := range res.GetPermits() {
+			tasks <- task{p, asked.Add(time.Duration(res.GetPermitMillis()) * time.Millisecond)}
+		}
+		switch {
+		case res.GetState() == store.LeaseFinished:
+			return nil
+		case len(res.GetPermits()) == 0:
+			wait := time.Duration(res.GetWaitMillis()) * time.Millisecond
+			w.sleep(ctx, min(max(wait, 10*time.Millisecond), maxWait))
+		}
+	}
+	return nil
+}
+
+func (w *Worker) ask(ctx context.Context) (*storev1.LeaseResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	return w.Store.Lease(ctx, &storev1.LeaseRequest{RunId: w.RunID, Shard: w.Shard, Max: int32(w.Batch)})
+}
+
+// one uses one permit, or says that it was not used.
+func (w *Worker) one(ctx context.Context, t task, stop context.CancelCauseFunc) *storev1.Outcome {
+	out := &storev1.Outcome{PermitId: t.permit.GetPermitId(), Result: store.Unused}
+	who, err := subject.NewOpenID(t.permit.GetOpenId())
+	if err != nil {
+		out.Result = store.Failed
+		return out
+	}
+	m := w.Message
+	m.To = who
+	for try := 1; ctx.Err() == nil && time.Now().Before(t.until); try++ {
+		// A request that has begun is brought to its end also when the process is asked to
+		// stop: cutting it off would only make its outcome unknown.
+		_, err := w.Sender.SendSubscription(context.WithoutCancel(ctx), m)
+		class := wechat.ClassOf(err)
+		if class == wechat.Retry && try < tries {
+			w.sleep(ctx, time.Duration(try)*100*time.Millisecond+rand.N(100*time.Millisecond)) //nolint:gosec // jitter
+			continue
+		}
+		return w.settle(out, class, err, stop)
+	}
+	return out
+}
+
+// settle turns what the platform said into an outcome (wechat.md 17).
+func (w *Worker) settle(out *storev1.Outcome, class wechat.Class, err error, stop context.CancelCauseFunc) *storev1.Outcome {
+	var e *wechat.Error
+	if errors.As(err, &e) {
+		out.PlatformCode = e.Code
+	}
+	switch class {
+	case wechat.OK:
+		out.Result = store.Sent
+	case wechat.User:
+		out.Result, out.GrantVoid = store.Refused, out.GetPlatformCode() == noGrantLeft
+	case wechat.Unknown:
+		out.Result = store.Unknown
+	case wechat.Retry: // provably not accepted: given back, and the process waits a while
+		w.paused.Store(time.Now().Add(outage).UnixNano())
+	default:
+		stop(fmt.Errorf("%w: class %s, code %d", ErrStopped, class, out.GetPlatformCode()))
+	}
+	return out
+}
+
+// report sends outcomes to the store until they are on disk there: an outcome that is not
+// reported becomes unknown. While the store is away no new request starts, since nobody
+// takes the outcomes.
+func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome) error {
+	for open := true; open; {
+		batch := collect(outcomes, &open, w.Batch)
+		if len(batch) == 0 {
+			continue
+		}
+		if err := w.deliver(ctx, batch); err != nil {
+			for range outcomes { //nolint:revive // the senders must not block on a reporter that gave up
+			}
+			return fmt.Errorf("report: %w", err)
+		}
+	}
+	return nil
+}
+
+// collect waits for one outcome and takes what comes within a moment.
+func collect(outcomes <-chan *storev1.Outcome, open *bool, limit int) []*storev1.Outcome {
+	first, ok := <-outcomes
+	if !ok {
+		*open = false
+		return nil
+	}
+	batch := []*storev1.Outcome{first}
+	timer := time.NewTimer(reportEvery)
+	defer timer.Stop()
+	for len(batch) < limit {
+		select {
+		case o, ok := <-outcomes:
+			if !ok {
+				*open = false
+				return batch
+			}
+			batch = append(batch, o)
+		case <-timer.C:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (w *Worker) deliver(ctx context.Context, batch []*storev1.Outcome) error {
+	req := &storev1.ReportRequest{RunId: w.RunID, Outcomes: batch}
+	var deadline time.Time
+	for try := 1; ; try++ {
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportGrace)
+		_, err := w.Store.Report(call, req)
+		cancel()
+		if err == nil || word(err) {
+			return err
+		}
+		if ctx.Err() != nil && deadline.IsZero() {
+			deadline = time.Now().Add(reportGrace)
+		}
+		if !deadline.IsZero() && time.Now().After(deadline) {
+			return err
+		}
+		w.Log.Warn("Store does not take reports; trying again", "outcomes", len(batch), "try", try)
+		w.sleep(context.WithoutCancel(ctx), min(time.Duration(try)*100*time.Millisecond, time.Second))
+	}
+}
+
+// sleep waits, and tells whether ctx is still good.
+func (w *Worker) sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return ctx.Err() == nil
+}
+
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
