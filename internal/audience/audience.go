@@ -74,7 +74,7 @@ func (c *compiler) write(s string, args ...any) {
 }
 
 func unsupported(what string) error {
-	return fmt.Errorf("%w: %s is not supported; use profile.tags, lead.score, lead.stage with in, ==, !=, <, <=, >, >=, &&, ||, !", ErrExpression, what)
+	return fmt.Errorf("%w: %s is not supported; profile.tags, lead.score and lead.stage may be used with in, ==, !=, <, <=, >, >=, &&, || and not", ErrExpression, what)
 }
 
 // expr translates an expression of type bool.
@@ -90,6 +90,7 @@ func (c *compiler) expr(e ast.Expr, depth int) error {
 		}
 	case ast.CallKind:
 		return c.call(e.AsCall(), depth)
+	default:
 	}
 	return unsupported("this form")
 }
@@ -142,8 +143,9 @@ func variable(e ast.Expr) string {
 		return e.AsIdent()
 	case ast.SelectKind:
 		return variable(e.AsSelect().Operand()) + "." + e.AsSelect().FieldName()
+	default:
+		return ""
 	}
-	return ""
 }
 
 // in translates `'x' in profile.tags` and `lead.stage in ['A', 'B']`.

@@ -96,7 +96,7 @@ func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
 		res, err := w.ask(ctx)
 		if err != nil {
 			if failures++; failures > 30 || ctx.Err() != nil || word(err) {
-				return ignoreCancel(ctx, fmt.Errorf("lease: %w", err))
+				return unlessStopped(ctx, fmt.Errorf("lease: %w", err))
 			}
 			w.sleep(ctx, min(time.Duration(failures)*idleWait, outage))
 			continue
@@ -138,7 +138,7 @@ func (w *Worker) one(ctx context.Context, t task, stop context.CancelCauseFunc) 
 		_, err := w.Sender.SendSubscription(context.WithoutCancel(ctx), m)
 		class := wechat.ClassOf(err)
 		if class == wechat.Retry && try < tries {
-			w.sleep(ctx, time.Duration(try)*100*time.Millisecond+rand.N(100*time.Millisecond)) //nolint:gosec // jitter
+			w.sleep(ctx, time.Duration(try)*100*time.Millisecond+rand.N(100*time.Millisecond)) //nolint:gosec,forbidigo // jitter wants no seed
 			continue
 		}
 		return w.settle(out, class, err, stop)
@@ -177,7 +177,7 @@ func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome) e
 			continue
 		}
 		if err := w.deliver(ctx, batch); err != nil {
-			for range outcomes { //nolint:revive // the senders must not block on a reporter that gave up
+			for range outcomes { // the senders must not block on a reporter that gave up
 			}
 			return fmt.Errorf("report: %w", err)
 		}
@@ -245,9 +245,12 @@ func (w *Worker) sleep(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-func ignoreCancel(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+// unlessStopped drops an error that only says that the process is stopping.
+func unlessStopped(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }

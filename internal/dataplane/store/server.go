@@ -49,7 +49,7 @@ func (s *Server) only(kind identity.Kind, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		role, err := s.role(r)
 		if err != nil || role.Kind != kind {
-			_ = deny.Write(w, r, connect.NewError(connect.CodePermissionDenied, errors.New("RoleDenied: this certificate may not call this service")))
+			_ = deny.Write(w, r, connect.NewError(connect.CodePermissionDenied, &store.Error{Word: "RoleDenied", Message: "this certificate may not call this service"}))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), roleKey{}, role)))
@@ -68,7 +68,7 @@ func (s *Server) role(r *http.Request) (identity.Role, error) {
 }
 
 // errScope says that a certificate is of the right kind, but for another object.
-var errScope = connect.NewError(connect.CodePermissionDenied, errors.New("RoleDenied: this certificate is for another object"))
+var errScope = connect.NewError(connect.CodePermissionDenied, &store.Error{Word: "RoleDenied", Message: "this certificate is for another object"})
 
 // scoped compares the object of a call with the one in the caller's certificate.
 func scoped(ctx context.Context, object func(identity.Role) string, got string) error {
@@ -112,15 +112,15 @@ func (m errorMapper) publish(procedure string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &coded): // it has its code already
+		return err
 	case errors.As(err, &known):
 		return connect.NewError(codeOf(known), known)
-	case errors.As(err, &coded):
-		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return connect.NewError(connect.CodeDeadlineExceeded, errors.New("Deadline: the call was given up"))
+		return connect.NewError(connect.CodeDeadlineExceeded, &store.Error{Word: "Deadline", Message: "the call was given up"})
 	}
 	m.log.Error("Call failed", "procedure", procedure, "error", err.Error())
-	return connect.NewError(connect.CodeInternal, errors.New("Internal: the store's log says more"))
+	return connect.NewError(connect.CodeInternal, &store.Error{Word: "Internal", Message: "the log of the store says more"})
 }
 
 func codeOf(e *store.Error) connect.Code {

@@ -82,17 +82,8 @@ type Rules struct {
 // Decide returns AllChecksPassed, or the one reason that stands in the way, the gravest
 // first: what can never be cured, then what the person said, then what was omitted.
 func Decide(s State, p Person, r Rules, at time.Time) reason.Code {
-	switch {
-	case r.Marketing && p.OptedOut:
-		return reason.OptOutRecorded
-	case s.Action == Withdrawn:
-		return reason.ConsentWithdrawn
-	case s.Action == Refused:
-		return reason.ConsentRefused
-	case s.Action != Given && r.Marketing:
-		return reason.MarketingConsentMissing
-	case s.Action != Given:
-		return reason.ConsentMissing
+	if c := said(s, p, r); c != reason.AllChecksPassed {
+		return c
 	}
 	if c := byAge(p, r); c != reason.AllChecksPassed {
 		return c
@@ -104,6 +95,23 @@ func Decide(s State, p Person, r Rules, at time.Time) reason.Code {
 		return reason.ConsentNotSeparate
 	case !s.At.Before(at):
 		return reason.ConsentNotPrior
+	}
+	return reason.AllChecksPassed
+}
+
+// said is what the person did, or did not do.
+func said(s State, p Person, r Rules) reason.Code {
+	switch {
+	case r.Marketing && p.OptedOut:
+		return reason.OptOutRecorded
+	case s.Action == Withdrawn:
+		return reason.ConsentWithdrawn
+	case s.Action == Refused:
+		return reason.ConsentRefused
+	case s.Action != Given && r.Marketing:
+		return reason.MarketingConsentMissing
+	case s.Action != Given:
+		return reason.ConsentMissing
 	}
 	return reason.AllChecksPassed
 }

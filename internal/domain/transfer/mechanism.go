@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"slices"
+	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
@@ -44,12 +45,17 @@ func (m Mechanism) inForce(f Facts) (out []Refusal) {
 	if !m.ExpiresAt.IsZero() && !f.Now.Before(m.ExpiresAt) {
 		out = append(out, Refusal{Code: reason.MechanismExpired, Field: field})
 	}
-	contract := m.Type == StandardContract || m.Type == GBAStandardContract
-	unfiled := m.FiledAt.IsZero() || m.FiledAt.After(f.Now)
-	if contract && unfiled && f.Now.After(m.EffectiveAt.Add(filingGrace)) {
+	if m.unfiled(f.Now) {
 		out = append(out, Refusal{Code: reason.StandardContractNotFiled, Field: field + ".filedTime"})
 	}
 	return out
+}
+
+// unfiled tells whether a contract's ten working days for filing have passed without it.
+func (m Mechanism) unfiled(at time.Time) bool {
+	contract := m.Type == StandardContract || m.Type == GBAStandardContract
+	filed := !m.FiledAt.IsZero() && !m.FiledAt.After(at)
+	return contract && !filed && at.After(m.EffectiveAt.Add(filingGrace))
 }
 
 func (m Mechanism) scope(f Facts, d Decision) (out []Refusal) {

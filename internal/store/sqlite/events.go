@@ -84,18 +84,8 @@ func (l *Ledger) RecordEvent(ctx context.Context, e store.Event) (store.Recorded
 
 // apply makes an event's effects: relation, grants, tags, points, withdrawal.
 func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]string, error) {
-	if m := tagKey.FindStringSubmatch(e.Key); e.Kind == "CLICK" && m != nil {
-		if _, err := t.exec(ctx, "INSERT INTO tags (subject_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING", id, m[1]); err != nil {
-			return nil, err
-		}
-	}
-	if err := l.score(ctx, t, id, e); err != nil {
+	if err := errors.Join(t.tag(ctx, id, e), l.score(ctx, t, id, e), t.answers(ctx, id, e)); err != nil {
 		return nil, err
-	}
-	for _, s := range e.Subscriptions {
-		if err := t.answer(ctx, id, e, s); err != nil {
-			return nil, err
-		}
 	}
 	switch e.Kind {
 	case "subscribe":
@@ -115,6 +105,25 @@ func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]
 		return t.withdrawAll(ctx, id, "keyword")
 	}
 	return nil, nil
+}
+
+// tag adds the interest that a menu key of the form tag:<name> stands for.
+func (t *tx) tag(ctx context.Context, id []byte, e store.Event) error {
+	m := tagKey.FindStringSubmatch(e.Key)
+	if e.Kind != "CLICK" || m == nil {
+		return nil
+	}
+	_, err := t.exec(ctx, "INSERT INTO tags (subject_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING", id, m[1])
+	return err
+}
+
+func (t *tx) answers(ctx context.Context, id []byte, e store.Event) error {
+	for _, s := range e.Subscriptions {
+		if err := t.answer(ctx, id, e, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // relate records following or leaving. Events may arrive out of order: the newer platform

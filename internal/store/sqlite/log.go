@@ -127,26 +127,10 @@ func (l *Ledger) Verify(ctx context.Context) (store.Verified, error) {
 	if err != nil {
 		return store.Verified{}, err
 	}
-	rows, err := t.QueryContext(ctx, "SELECT seq, at_ms, kind, subject_id, body, salt, leaf FROM log ORDER BY seq")
+	built, sealed, err := rebuild(ctx, t)
+	out := store.Verified{Sealed: sealed}
 	if err != nil {
-		return store.Verified{}, fmt.Errorf("read log: %w", err)
-	}
-	defer rows.Close()
-	out, built := store.Verified{}, ranges.NewEmptyRange(0)
-	for rows.Next() {
-		sealed, leaf, err := checkRow(rows, built.End())
-		if err != nil {
-			return out, err
-		}
-		if sealed {
-			out.Sealed++
-		}
-		if err := built.Append(rfc6962.DefaultHasher.HashLeaf(leaf), nil); err != nil {
-			return out, fmt.Errorf("recompute log: %w", err)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return out, fmt.Errorf("read log: %w", err)
+		return out, err
 	}
 	want, err := root(head)
 	if err != nil {
@@ -160,6 +144,32 @@ func (l *Ledger) Verify(ctx context.Context) (store.Verified, error) {
 		return out, &store.Error{Word: "LogTampered", Message: fmt.Sprintf("the rows give another root than the head, which has %d entries", head.End())}
 	}
 	return out, nil
+}
+
+// rebuild makes the tree anew from the rows, checking each that is not sealed.
+func rebuild(ctx context.Context, t *sql.Tx) (built *compact.Range, sealed int64, err error) {
+	built = ranges.NewEmptyRange(0)
+	rows, err := t.QueryContext(ctx, "SELECT seq, at_ms, kind, subject_id, body, salt, leaf FROM log ORDER BY seq")
+	if err != nil {
+		return built, 0, fmt.Errorf("read log: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		erased, leaf, err := checkRow(rows, built.End())
+		if err != nil {
+			return built, sealed, err
+		}
+		if erased {
+			sealed++
+		}
+		if err := built.Append(rfc6962.DefaultHasher.HashLeaf(leaf), nil); err != nil {
+			return built, sealed, fmt.Errorf("recompute log: %w", err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return built, sealed, fmt.Errorf("read log: %w", err)
+	}
+	return built, sealed, nil
 }
 
 func checkRow(rows *sql.Rows, want uint64) (sealed bool, leaf []byte, err error) {

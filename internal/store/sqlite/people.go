@@ -97,43 +97,55 @@ func (l *Ledger) RecordChoices(ctx context.Context, c store.Choices) (store.Reco
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	if !c.Age.Valid() || len(c.Items) > 256 {
-		return store.Recorded{}, store.ErrInvalid
-	}
-	for _, i := range c.Items {
-		if _, ok := v.Rules(i.Purpose, i.Recipient); !ok {
-			return store.Recorded{}, store.ErrNoticeIncomplete
-		}
+	if err := answerable(v, c); err != nil {
+		return store.Recorded{}, err
 	}
 	var id []byte
 	var withdrawn []string
-	err = l.write.do(ctx, func(t *tx) error {
+	err = l.write.do(ctx, func(t *tx) (err error) {
 		if now := l.View(); now.Notice.Revision != c.Revision {
 			return store.ErrNoticeRevision
 		}
-		withdrawn = nil
-		var err error
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, "UPDATE subjects SET age_band = ? WHERE id = ?", string(c.Age), id); err != nil {
-			return err
-		}
-		for _, i := range c.Items {
-			was, err := t.choose(ctx, id, i, c)
-			if err != nil {
-				return err
-			}
-			if was {
-				withdrawn = append(withdrawn, i.Purpose)
-			}
-		}
-		return nil
+		withdrawn, err = t.chooseAll(ctx, id, c)
+		return err
 	})
 	if err != nil {
 		return store.Recorded{}, err
 	}
 	return store.Recorded{Acknowledged: l.quiet(ctx, id, withdrawn)}, nil
+}
+
+// answerable refuses answers to what the notice does not ask.
+func answerable(v *store.View, c store.Choices) error {
+	if !c.Age.Valid() || len(c.Items) > 256 {
+		return store.ErrInvalid
+	}
+	for _, i := range c.Items {
+		if _, ok := v.Rules(i.Purpose, i.Recipient); !ok {
+			return store.ErrNoticeIncomplete
+		}
+	}
+	return nil
+}
+
+// chooseAll records all answers, and returns the purposes that they withdraw.
+func (t *tx) chooseAll(ctx context.Context, id []byte, c store.Choices) (withdrawn []string, err error) {
+	if _, err := t.exec(ctx, "UPDATE subjects SET age_band = ? WHERE id = ?", string(c.Age), id); err != nil {
+		return nil, err
+	}
+	for _, i := range c.Items {
+		was, err := t.choose(ctx, id, i, c)
+		if err != nil {
+			return nil, err
+		}
+		if was {
+			withdrawn = append(withdrawn, i.Purpose)
+		}
+	}
+	return withdrawn, nil
 }
 
 // choose records one answer, and tells whether it withdraws an earlier consent.
@@ -195,29 +207,37 @@ func (t *tx) consent(ctx context.Context, id []byte, e consentEvent) error {
 // withdrawAll withdraws every consent that stands: a keyword names no purpose, and a doubt
 // is not resolved in the person's disfavour.
 func (t *tx) withdrawAll(ctx context.Context, id []byte, control string) ([]string, error) {
-	rows, err := t.QueryContext(ctx, "SELECT purpose, recipient, revision FROM consent_state WHERE subject_id = ? AND action = 'Given'", id)
+	all, err := t.standing(ctx, id)
 	if err != nil {
-		return nil, fmt.Errorf("read consents: %w", err)
-	}
-	var all []consentEvent
-	for rows.Next() {
-		e := consentEvent{action: consent.Withdrawn, separate: true, control: control}
-		if err := rows.Scan(&e.purpose, &e.recipient, &e.revision); err != nil {
-			return nil, errors.Join(fmt.Errorf("read consents: %w", err), rows.Close())
-		}
-		all = append(all, e)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, fmt.Errorf("read consents: %w", err)
+		return nil, err
 	}
 	var purposes []string
 	for _, e := range all {
+		e.action, e.separate, e.control = consent.Withdrawn, true, control
 		if err := t.consent(ctx, id, e); err != nil {
 			return nil, err
 		}
 		purposes = append(purposes, e.purpose)
 	}
 	return purposes, nil
+}
+
+// standing returns the consents that stand.
+func (t *tx) standing(ctx context.Context, id []byte) ([]consentEvent, error) {
+	rows, err := t.QueryContext(ctx, "SELECT purpose, recipient, revision FROM consent_state WHERE subject_id = ? AND action = 'Given'", id)
+	if err != nil {
+		return nil, fmt.Errorf("read consents: %w", err)
+	}
+	defer rows.Close()
+	var all []consentEvent
+	for rows.Next() {
+		var e consentEvent
+		if err := rows.Scan(&e.purpose, &e.recipient, &e.revision); err != nil {
+			return nil, fmt.Errorf("read consents: %w", err)
+		}
+		all = append(all, e)
+	}
+	return all, rows.Err()
 }
 
 // quiet waits until no permit for the person and these purposes is live, as far as ctx

@@ -369,22 +369,24 @@ func (l *Ledger) Reconcile(ctx context.Context, run string, received map[subject
 }
 
 func tally(r *store.Reconciled, state string, n int) {
-	switch {
-	case state == "pending" || state == "leased":
+	count := func(none, once, more *int64) {
+		switch n {
+		case 0:
+			*none++
+		case 1:
+			*once++
+		default:
+			*more++
+		}
+	}
+	switch state {
+	case "pending", "leased":
 		r.Unfinished++
-	case state == "sent" && n == 1:
-		r.SentOnce++
-	case state == "sent":
-		r.SentNotOnce++
-	case state == "unknown" && n == 0:
-		r.UnknownNone++
-	case state == "unknown" && n == 1:
-		r.UnknownOnce++
-	case state == "unknown":
-		r.UnknownMore++
-	case n == 0:
-		r.OthersNone++
+	case "sent":
+		count(&r.SentNotOnce, &r.SentOnce, &r.SentNotOnce)
+	case "unknown":
+		count(&r.UnknownNone, &r.UnknownOnce, &r.UnknownMore)
 	default:
-		r.OthersReceived++
+		count(&r.OthersNone, &r.OthersReceived, &r.OthersReceived)
 	}
 }

@@ -144,7 +144,7 @@ func (w *writer) run(group []*job) error {
 // one runs a write under its savepoint; an error of the write itself undoes only it.
 func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) error {
 	if j.err = j.ctx.Err(); j.err != nil {
-		return nil
+		return nil //nolint:nilerr // the caller gave up; the group goes on
 	}
 	if _, err := t.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return fmt.Errorf("savepoint: %w", err)

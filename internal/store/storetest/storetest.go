@@ -306,7 +306,7 @@ func budget(w *World) {
 		w.Errorf("lease without budget: %+v", l)
 	}
 	w.Clock.Move(time.Second)
-	want(w, "second second", len(w.Lease("run", 10).Permits), 2)
+	want(w, "a second later", len(w.Lease("run", 10).Permits), 2)
 }
 
 func held(w *World) {
