@@ -1,0 +1,82 @@
+# Maodian. `make help` lists the targets; `make demo` and `make test` are the two that a newcomer needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# One set of flags for every build here: another one would compile Kubernetes a second time.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+GO ?= go
+IMAGE := registry.maodian.test/maodian:dev
+S3_IMAGE := registry.maodian.test/s3:dev
+CLUSTER := $(GO) run ./hack/cluster
+TOOL := $(GO) tool -modfile=go.tools.mod
+LINT := bin/golangci-lint
+KUBECONFIG_FILE := .dev/kubeconfig
+
+##@ The two commands
+.PHONY: demo test
+demo: cluster ## Tell the story on a real local cluster; a wrong figure makes it fail (needs root)
+	@$(GO) run ./hack/demo story --kubectl "$$($(CLUSTER) assets)/kubectl"
+	@echo "The cluster is still there: export KUBECONFIG=$(KUBECONFIG_FILE); make demo-down removes it."
+test: ## All tests, on a fresh machine too: builds kube-apiserver and etcd where KUBEBUILDER_ASSETS is not set
+	@assets="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets)}"; \
+	export KUBEBUILDER_ASSETS="$$assets" MAODIAN_S3_SERVER="$${MAODIAN_S3_SERVER:-$$($(CLUSTER) assets)/versitygw}"; \
+	mkdir -p dist; $(GO) test -count=1 -shuffle=on -timeout=15m ./... 2>&1 | tee dist/test.log; \
+	grep -q '^ok ' dist/test.log || { echo "no test was run"; exit 1; }
+
+##@ Cluster
+.PHONY: cluster cluster-down demo-down image
+cluster: image ## Start the local cluster with the manager installed; writes .dev/kubeconfig
+	@$(CLUSTER) deps
+	@$(CLUSTER) build
+	@$(CLUSTER) up --kubeconfig $(KUBECONFIG_FILE)
+	@$(CLUSTER) load dist/maodian.tar dist/s3.tar
+	@$(GO) run ./hack/demo certs
+	@$(GO) run ./hack/install --kubeconfig $(KUBECONFIG_FILE) --image $(IMAGE) --extra-ca .dev/demo-ca.crt
+cluster-down demo-down: ## Remove the local cluster and everything in it
+	@$(CLUSTER) down
+image: bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Docker
+	@mkdir -p dist
+	@$(GO) run ./hack/image -o dist/maodian.tar -name $(IMAGE) -entrypoint /maodian -user 65532:65532 bin/maodian=/maodian bin/manager=/manager
+	@$(GO) run ./hack/image -o dist/s3.tar -name $(S3_IMAGE) -entrypoint /versitygw -user 65532:65532 "$$($(CLUSTER) assets)/versitygw=/versitygw"
+
+##@ Development
+.PHONY: build generate manifests fmt lint verify bench test-race fuzz clean help
+build: bin/manager bin/maodian ## Build both binaries into bin/
+.PHONY: bin/manager bin/maodian
+bin/manager bin/maodian: bin/%:
+	@mkdir -p bin
+	@$(GO) build -ldflags '-s -w' -o $@ ./cmd/$*
+generate: ## Regenerate everything that is generated: RPC, deep copies, apply configurations, CRDs, RBAC, chart
+	@$(GO) tool -modfile=go.proto.mod buf generate
+	@hack/generate/api.sh
+	@hack/generate/rbac.sh
+fmt: ## Format
+	@gofmt -w $$(git ls-files '*.go' | grep -v zz_generated)
+$(LINT): go.tools.mod go.tools.sum
+	@echo "Building the linter (some minutes the first time) ..."
+	@mkdir -p bin
+	@$(GO) build -modfile=go.tools.mod -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+lint: $(LINT) ## Lint the code, and the API types once more by kube-api-linter
+	@$(LINT) run --config .golangci.yml ./...
+	@$(LINT) run --config .golangci-kal.yml ./api/...
+	@$(GO) tool -modfile=go.proto.mod buf lint
+verify: generate fmt ## Generate, format, tidy, vet, lint: a dirty tree fails
+	@$(GO) mod tidy
+	@git diff --exit-code --stat || { echo "verify: the tree is dirty: commit what was generated or formatted"; exit 1; }
+	@[ -z "$$(git ls-files --others --exclude-standard)" ] || { git ls-files --others --exclude-standard; echo "verify: untracked files"; exit 1; }
+	@$(GO) vet ./...
+	@$(MAKE) lint
+bench: ## Benchmarks, as ratios in one run
+	@$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/domain/... ./internal/store/... ./internal/dataplane/... ./internal/wechat/...
+test-race: ## The data plane's tests under the race detector (needs a C compiler)
+	@CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on ./internal/domain/... ./internal/store/... ./internal/dataplane/store/... ./internal/dataplane/dispatch/... ./internal/wechat/...
+fuzz: ## Every fuzz target for 30 s
+	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z_]*' $$d/*_test.go | sed 's/^func //'); do $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s ./$$d; done; done
+clean: ## Remove what was built here (the cache of Kubernetes stays)
+	@rm -rf bin dist
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-zA-Z_ -]*:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,101 @@
+// Command demo tells Maodian's story on a running cluster, and checks every figure of it:
+// a wrong one makes it exit non-zero. It reads the cluster as its users do; what stands
+// for WeChat and for head office, it puts there first.
+//
+//	demo certs            makes the demo's certificate authority (.dev/demo-ca.crt)
+//	demo story            tells the story
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+// options of a run.
+type options struct {
+	dev        string // folder of what the demo keeps: authority, kubeconfig
+	kubeconfig string
+	kubectl    string
+	samples    string
+	state      string // folder of the cluster's state: etcd's files and logs
+	followers  int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout *os.File, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, "usage: demo certs|story [flags]")
+		return 2
+	}
+	var o options
+	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.dev, "dev", ".dev", "folder of the demo's own files")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", filepath.Join(".dev", "kubeconfig"), "of the cluster")
+	fs.StringVar(&o.kubectl, "kubectl", "kubectl", "program")
+	fs.StringVar(&o.samples, "samples", filepath.Join("config", "samples"), "folder of the samples")
+	fs.StringVar(&o.state, "state", filepath.Join(".dev", "cluster"), "folder of the local cluster's state; empty: another cluster")
+	fs.IntVar(&o.followers, "followers", 2000, "size of the population")
+	if err := fs.Parse(args[1:]); err != nil {
+		return 2
+	}
+	switch args[0] {
+	case "certs":
+		if _, err := ensureAuthority(o.dev); err != nil {
+			fmt.Fprintln(stderr, "demo:", err)
+			return 1
+		}
+		return 0
+	case "story":
+		r := newReport(stdout)
+		return r.end(tell(ctx, o, r))
+	}
+	fmt.Fprintf(stderr, "demo: unknown command %q\n", args[0])
+	return 2
+}
+
+// tell runs the chapters in order; an error ends the story, a wrong figure does not.
+func tell(ctx context.Context, o options, r *report) error {
+	k, err := newKube(o.kubeconfig, o.kubectl, r)
+	if err != nil {
+		return err
+	}
+	s, err := newStory(k, o)
+	if err != nil {
+		return err
+	}
+	if err := s.clean(ctx); err != nil {
+		return fmt.Errorf("clear an earlier run away: %w", err)
+	}
+	chapters := []struct {
+		title string
+		tell  func(context.Context) error
+	}{
+		{"The policy attests nodes", s.policy},
+		{"The store comes up in the mainland, or not at all", s.store},
+		{"Two thousand people follow, and answer", s.people},
+		{"A campaign: plan, stop, kill, and one message each", s.campaign},
+		{"Head office asks for records", s.transfers},
+		{"What the Kubernetes API knows of people: nothing", s.canary},
+	}
+	for i, c := range chapters {
+		r.chapter(i+1, c.title)
+		if err := c.tell(ctx); err != nil {
+			return errors.Join(fmt.Errorf("chapter %d: %w", i+1, err), s.hint(ctx))
+		}
+	}
+	return nil
+}

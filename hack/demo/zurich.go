@@ -1,0 +1,263 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+)
+
+const (
+	bucket    = "group-crm"
+	accessKey = "group-crm-writer"
+	secretKey = "demo-only-7c1f0a4b9d2e"
+	s3Host    = "s3.eu-central-1.example"
+)
+
+// transfers is chapter 5.
+func (s *story) transfers(ctx context.Context) error {
+	s.secrets = append(s.secrets, secretKey)
+	s3, stop, err := s.zurich(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := s.apply(ctx, s.sample("60-transfer-blocked.yaml")); err != nil {
+		return err
+	}
+	blocked, err := s.transferDone(ctx, "leads-to-zurich")
+	if err != nil {
+		return err
+	}
+	s.report.check("leads-to-zurich", blocked.Status.Decision, "Refused")
+	s.refusals(blocked, "PIAMissing")
+	objects, err := s.objects(ctx, s3)
+	if err != nil {
+		return err
+	}
+	s.report.check("objects in the bucket", len(objects), 0)
+	if err := s.apply(ctx, s.sample("61-transfer-allowed.yaml")); err != nil {
+		return err
+	}
+	done, err := s.transferDone(ctx, "leads-to-zurich-q4")
+	if err != nil {
+		return err
+	}
+	s.report.check("leads-to-zurich-q4", done.Status.Decision, "Allowed")
+	if done.Status.Decision != "Allowed" {
+		s.refusals(done)
+		return errStory
+	}
+	if err := s.arrived(ctx, s3, done); err != nil {
+		return err
+	}
+	return s.held(ctx, s3)
+}
+
+func (s *story) refusals(t *residencyv1.DataTransfer, want ...string) {
+	var got []string
+	for _, r := range t.Status.Refusals {
+		got = append(got, r.Code)
+		s.report.say("%s [%s] %s → %s", r.Code, strings.Join(r.Cites, ", "), r.Field, r.Remedy)
+		s.report.hold(r.Code+" names its article and what would pass", len(r.Cites) > 0 && r.Remedy != "", "")
+	}
+	if len(want) > 0 {
+		s.report.check("reason codes", strings.Join(got, " "), strings.Join(want, " "))
+	}
+}
+
+// arrived reads the bucket as head office would.
+func (s *story) arrived(ctx context.Context, s3 *minio.Client, t *residencyv1.DataTransfer) error {
+	want := subject.People(int64(s.expected.Transferable))
+	s.report.check("people included", t.Status.Persons, want)
+	for _, x := range t.Status.Excluded {
+		s.report.say("left out, %s: %s", x.Reason, x.Count)
+	}
+	objects, err := s.objects(ctx, s3)
+	if err != nil {
+		return err
+	}
+	rows, keys, ids, sum := 0, map[string]bool{}, map[string]bool{}, ""
+	var manifest map[string]any
+	for name, body := range objects {
+		if strings.HasSuffix(name, "manifest.json") {
+			if err := json.Unmarshal(body, &manifest); err != nil {
+				return fmt.Errorf("read manifest: %w", err)
+			}
+			continue
+		}
+		h := sha256.Sum256(body)
+		sum = hex.EncodeToString(h[:])
+		for line := range bytes.Lines(body) {
+			var row map[string]any
+			if err := json.Unmarshal(line, &row); err != nil {
+				return fmt.Errorf("read row: %w", err)
+			}
+			rows++
+			ids[fmt.Sprint(row["id"])] = true
+			for k := range row {
+				keys[k] = true
+			}
+		}
+	}
+	s.report.check("rows that arrived", rows, s.expected.Transferable)
+	s.report.check("different people", len(ids), s.expected.Transferable)
+	s.report.check("fields", strings.Join(slices.Sorted(maps.Keys(keys)), " "), "id lead.score lead.stage tags")
+	s.report.check("manifest's SHA-256", manifest["sha256"], sum)
+	s.report.check("status shows the same", t.Status.Manifest.SHA256, sum)
+	got := ""
+	err = s.until(ctx, "the policy's counter", podTimeout, func(ctx context.Context) (bool, string, error) {
+		var err error
+		got, err = s.counter(ctx)
+		return got == want, got, err
+	})
+	s.report.hold("the policy's counter of the year moved by exactly that number: "+got, err == nil, "expected "+want)
+	return nil
+}
+
+// held lets an authority's order arrive.
+func (s *story) held(ctx context.Context, s3 *minio.Client) error {
+	before, err := s.objects(ctx, s3)
+	if err != nil {
+		return err
+	}
+	if err := s.apply(ctx, s.sample("70-hold.yaml")); err != nil {
+		return err
+	}
+	if err := s.applyText(ctx, staged("next-transfer.yaml")); err != nil {
+		return err
+	}
+	next, err := s.transferDone(ctx, "leads-to-zurich-next")
+	if err != nil {
+		return err
+	}
+	s.report.check("the next one, after hold psb-2026-118", next.Status.Decision, "Refused")
+	s.refusals(next, "PublicSecurityHold")
+	after, err := s.objects(ctx, s3)
+	if err != nil {
+		return err
+	}
+	s.report.check("objects added", len(after)-len(before), 0)
+	return nil
+}
+
+// zurich puts up head office's bucket and returns a client of it.
+func (s *story) zurich(ctx context.Context) (*minio.Client, func(), error) {
+	if err := s.applyText(ctx, staged("zurich.yaml")); err != nil {
+		return nil, nil, err
+	}
+	cert, key, err := s.ca.serve(s3Host)
+	if err != nil {
+		return nil, nil, err
+	}
+	login := map[string][]byte{"accessKeyID": []byte(accessKey), "secretAccessKey": []byte(secretKey)}
+	for _, x := range []struct {
+		ns, name string
+		data     map[string][]byte
+	}{{"zurich", "s3-tls", map[string][]byte{"tls.crt": cert, "tls.key": key}}, {"zurich", "s3-root", login}, {namespace, "group-crm-s3", login}} {
+		if err := s.secret(ctx, x.ns, x.name, x.data); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := s.available(ctx, "zurich", "s3"); err != nil {
+		return nil, nil, err
+	}
+	addr, stop, err := s.forward(ctx, "zurich", "app=s3", 443)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.ca.pem)
+	client, err := minio.New(s3Host, &minio.Options{
+		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Secure: true, Region: "us-east-1", BucketLookup: minio.BucketLookupPath,
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, addr)
+			},
+		},
+	})
+	if err == nil {
+		err = client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+	}
+	if err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("make bucket: %w", err)
+	}
+	return client, stop, nil
+}
+
+// objects reads the whole bucket.
+func (s *story) objects(ctx context.Context, s3 *minio.Client) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for o := range s3.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if o.Err != nil {
+			return nil, fmt.Errorf("list bucket: %w", o.Err)
+		}
+		body, err := s3.GetObject(ctx, bucket, o.Key, minio.GetObjectOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("read object: %w", err)
+		}
+		b, err := io.ReadAll(body)
+		_ = body.Close()
+		if err != nil {
+			return nil, fmt.Errorf("read object: %w", err)
+		}
+		out[o.Key] = b
+	}
+	return out, nil
+}
+
+// forward opens a local port to a pod, through the API server.
+func (s *story) forward(ctx context.Context, ns, selector string, port int) (string, func(), error) {
+	pods, err := s.set.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: selector, FieldSelector: "status.phase=Running"})
+	if err != nil || len(pods.Items) == 0 {
+		return "", nil, fmt.Errorf("find pod %s: %w", selector, err)
+	}
+	rt, upgrader, err := spdy.RoundTripperFor(s.config)
+	if err != nil {
+		return "", nil, fmt.Errorf("forward port: %w", err)
+	}
+	url := s.set.CoreV1().RESTClient().Post().Resource("pods").Namespace(ns).Name(pods.Items[0].Name).SubResource("portforward").URL()
+	stop, ready := make(chan struct{}), make(chan struct{})
+	fw, err := portforward.New(spdy.NewDialer(upgrader, &http.Client{Transport: rt}, "POST", url), []string{fmt.Sprintf("0:%d", port)}, stop, ready, io.Discard, io.Discard)
+	if err != nil {
+		return "", nil, fmt.Errorf("forward port: %w", err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- fw.ForwardPorts() }()
+	select {
+	case <-ready:
+	case err := <-failed:
+		return "", nil, fmt.Errorf("forward port: %w", err)
+	case <-time.After(podTimeout):
+		close(stop)
+		return "", nil, fmt.Errorf("%w: forwarding a port took too long", errStory)
+	}
+	local, err := fw.GetPorts()
+	if err != nil {
+		close(stop)
+		return "", nil, fmt.Errorf("forward port: %w", err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", local[0].Local), func() { close(stop) }, nil
+}
