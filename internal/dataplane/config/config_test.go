@@ -20,7 +20,7 @@ func TestLoad(t *testing.T) {
 		ok   bool
 	}{
 		"as it should be": {"name: x\n", true},
-		"an unknown key":  {"name: x\nnmae: y\n", false},
+		"an unknown key":  {"name: x\ntitle: y\n", false},
 		"a doubled key":   {"name: x\nname: y\n", false},
 		"a missing field": {"{}\n", false},
 		"no YAML":         {"\x00{", false},

@@ -31,6 +31,7 @@ type Config struct {
 	ExtraCAFile    string             `json:"extraCAFile"`
 	Channel        string             `json:"channel"`
 	Subscription   Subscription       `json:"subscription"`
+	Mass           map[string]string  `json:"mass"` // not sent yet: a clear error instead of an unknown key
 	// Batch is how many permits are leased at once; a process that dies loses the outcome of
 	// two batches at most. Workers is how many requests are in flight.
 	Batch   int `json:"batch"`

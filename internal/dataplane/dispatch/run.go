@@ -129,7 +129,12 @@ func fetchAudit(ctx context.Context, url string) ([]*storev1.Received, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: audit URL", config.ErrConfig)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := &http.Client{ // no proxy and no redirect: either could lead out of the region
+		Transport:     &http.Transport{ResponseHeaderTimeout: 10 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, errors.New("AuditUnreachable: the audit cannot be fetched")
 	}
@@ -138,7 +143,8 @@ func fetchAudit(ctx context.Context, url string) ([]*storev1.Received, error) {
 		return nil, fmt.Errorf("AuditUnreachable: status %d", res.StatusCode)
 	}
 	var out []*storev1.Received
-	lines := bufio.NewScanner(io.LimitReader(res.Body, maxAudit))
+	body := &io.LimitedReader{R: res.Body, N: maxAudit}
+	lines := bufio.NewScanner(body)
 	for lines.Scan() {
 		var line struct {
 			OpenID   string `json:"openid"`
@@ -149,7 +155,7 @@ func fetchAudit(ctx context.Context, url string) ([]*storev1.Received, error) {
 		}
 		out = append(out, &storev1.Received{OpenId: line.OpenID, Messages: line.Received})
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); err != nil || body.N <= 0 {
 		return nil, errors.New("AuditMalformed: the audit cannot be read")
 	}
 	return out, nil

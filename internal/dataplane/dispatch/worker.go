@@ -25,6 +25,8 @@ const (
 	outage       = 5 * time.Second
 	reportEvery  = 50 * time.Millisecond
 	reportGrace  = 10 * time.Second
+	startMargin  = 3 * time.Second // before a permit ends: a token or another host may have to be fetched first
+	maxLeases    = 3               // of one person by this process, when the platform is busy each time
 	leaseTimeout = 15 * time.Second
 	noGrantLeft  = 43101 // WeChat: the user refused, or no grant remains
 )
@@ -45,7 +47,8 @@ type Worker struct {
 	Workers int
 	Log     *slog.Logger
 
-	paused atomic.Int64 // unix nanoseconds until which nothing is started
+	paused atomic.Int64 // unix nanoseconds until which nothing is leased
+	busy   sync.Map     // idempotency key to how often the platform was busy for it
 }
 
 // task is a permit with the moment after which no request starts, by this process's own
@@ -58,6 +61,10 @@ type task struct {
 // ErrStopped says that the platform refuses the account or the content, not a person:
 // sending on would burn everybody else.
 var ErrStopped = errors.New("PlatformRefused")
+
+// ErrInterrupted says that the process was asked to stop before the shard was finished. It
+// is an error, or the Job would count the shard as done.
+var ErrInterrupted = errors.New("Interrupted")
 
 // Run works until the shard is finished, ctx ends, or the platform stops it. Permits that
 // were not used are given back; a process that is killed leaves them to run out.
@@ -86,6 +93,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
+// stopped is the error of a process that was asked to stop; other errors only say so too.
+func stopped(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return ErrInterrupted
+	default:
+		return err
+	}
+}
+
 // lease feeds the senders: while they work on one batch the next is asked for.
 func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
 	for failures := 0; ctx.Err() == nil; {
@@ -96,7 +113,7 @@ func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
 		res, err := w.ask(ctx)
 		if err != nil {
 			if failures++; failures > 30 || ctx.Err() != nil || word(err) {
-				return unlessStopped(ctx, fmt.Errorf("lease: %w", err))
+				return stopped(ctx, fmt.Errorf("lease: %w", err))
 			}
 			w.sleep(ctx, min(time.Duration(failures)*idleWait, outage))
 			continue
@@ -113,7 +130,7 @@ func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
 			w.sleep(ctx, min(max(wait, 10*time.Millisecond), maxWait))
 		}
 	}
-	return nil
+	return stopped(ctx, nil)
 }
 
 func (w *Worker) ask(ctx context.Context) (*storev1.LeaseResponse, error) {
@@ -132,22 +149,24 @@ func (w *Worker) one(ctx context.Context, t task, stop context.CancelCauseFunc) 
 	}
 	m := w.Message
 	m.To = who
-	for try := 1; ctx.Err() == nil && time.Now().Before(t.until); try++ {
-		// A request that has begun is brought to its end also when the process is asked to
-		// stop: cutting it off would only make its outcome unknown.
-		_, err := w.Sender.SendSubscription(context.WithoutCancel(ctx), m)
+	// A request that has begun is brought to its end also when the process is asked to stop:
+	// cutting it off would only make its outcome unknown. Past the permit nothing is written.
+	call, cancel := context.WithDeadline(context.WithoutCancel(ctx), t.until)
+	defer cancel()
+	for try := 1; ctx.Err() == nil && time.Until(t.until) > startMargin; try++ {
+		_, err := w.Sender.SendSubscription(call, m)
 		class := wechat.ClassOf(err)
 		if class == wechat.Retry && try < tries {
 			w.sleep(ctx, time.Duration(try)*100*time.Millisecond+rand.N(100*time.Millisecond)) //nolint:gosec,forbidigo // jitter wants no seed
 			continue
 		}
-		return w.settle(out, class, err, stop)
+		return w.settle(out, t.permit.GetIdempotencyKey(), class, err, stop)
 	}
 	return out
 }
 
 // settle turns what the platform said into an outcome (wechat.md 17).
-func (w *Worker) settle(out *storev1.Outcome, class wechat.Class, err error, stop context.CancelCauseFunc) *storev1.Outcome {
+func (w *Worker) settle(out *storev1.Outcome, key string, class wechat.Class, err error, stop context.CancelCauseFunc) *storev1.Outcome {
 	var e *wechat.Error
 	if errors.As(err, &e) {
 		out.PlatformCode = e.Code
@@ -159,12 +178,22 @@ func (w *Worker) settle(out *storev1.Outcome, class wechat.Class, err error, sto
 		out.Result, out.GrantVoid = store.Refused, out.GetPlatformCode() == noGrantLeft
 	case wechat.Unknown:
 		out.Result = store.Unknown
-	case wechat.Retry: // provably not accepted: given back, and the process waits a while
+	case wechat.Retry, wechat.Token: // provably not accepted: given back, and the process waits a while
 		w.paused.Store(time.Now().Add(outage).UnixNano())
+		if w.tooBusy(key) {
+			out.Result = store.Failed
+		}
 	default:
 		stop(fmt.Errorf("%w: class %s, code %d", ErrStopped, class, out.GetPlatformCode()))
 	}
 	return out
+}
+
+// tooBusy counts how often the platform was busy for one person, so that nobody is tried for ever.
+func (w *Worker) tooBusy(key string) bool {
+	n, _ := w.busy.LoadOrStore(key, new(atomic.Int32))
+	count, ok := n.(*atomic.Int32)
+	return ok && count.Add(1) >= maxLeases
 }
 
 // report sends outcomes to the store until they are on disk there: an outcome that is not
@@ -243,14 +272,4 @@ func (w *Worker) sleep(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 	}
 	return ctx.Err() == nil
-}
-
-// unlessStopped drops an error that only says that the process is stopping.
-func unlessStopped(ctx context.Context, err error) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	default:
-		return err
-	}
 }

@@ -141,14 +141,16 @@ func (t *tx) relate(ctx context.Context, id []byte, e store.Event, following boo
 
 // answer counts subscription grants: one message each.
 func (t *tx) answer(ctx context.Context, id []byte, e store.Event, s store.SubscriptionAnswer) error {
-	q := `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 1)
-		ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = remaining + 1`
-	if !s.Accepted {
-		if e.Kind != "subscribe_msg_change_event" { // refusing a pop-up takes nothing that was given before
-			return nil
-		}
+	var q string
+	switch {
+	case e.Kind == "subscribe_msg_popup_event" && s.Accepted: // refusing a pop-up takes nothing that was given before
+		q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 1)
+			ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = remaining + 1`
+	case e.Kind == "subscribe_msg_change_event" && !s.Accepted:
 		q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 0)
 			ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = 0`
+	default:
+		return nil
 	}
 	if _, err := t.exec(ctx, q, id, e.Account, s.TemplateID); err != nil {
 		return err

@@ -59,7 +59,8 @@ func (l *Ledger) ensure(ctx context.Context, t *tx, account string, who subject.
 	return id, err
 }
 
-// Preferences returns what the person answered before.
+// Preferences returns what the person answered before, to the published revision: an
+// answer to another text is no answer to this one.
 func (l *Ledger) Preferences(ctx context.Context, account string, who subject.OpenID) (store.Preferences, error) {
 	v, err := l.policyView()
 	if err != nil {
@@ -73,7 +74,7 @@ func (l *Ledger) Preferences(ctx context.Context, account string, who subject.Op
 	if err := l.read.QueryRowContext(ctx, "SELECT age_band FROM subjects WHERE id = ?", id).Scan(&p.Age); err != nil {
 		return p, fmt.Errorf("read preferences: %w", err)
 	}
-	rows, err := l.read.QueryContext(ctx, "SELECT purpose, recipient, action FROM consent_state WHERE subject_id = ?", id)
+	rows, err := l.read.QueryContext(ctx, "SELECT purpose, recipient, action FROM consent_state WHERE subject_id = ? AND revision = ?", id, v.Notice.Revision)
 	if err != nil {
 		return p, fmt.Errorf("read preferences: %w", err)
 	}

@@ -266,6 +266,9 @@ func duplicates(w *World) {
 
 func oneGrant(w *World) {
 	w.Fan("a")
+	w.Event("a", "subscribe_msg_sent_event", "", func(e *store.Event) { // the result of a send is no grant
+		e.Subscriptions = []store.SubscriptionAnswer{{TemplateID: Template, Accepted: true}}
+	})
 	w.Plan("one")
 	w.Plan("two")
 	want(w, "first", len(w.Lease("one", 1).Permits), 1)
@@ -358,6 +361,9 @@ func staleNotice(w *World) {
 	w.Fan("a")
 	w.Clock.Move(time.Second)
 	w.Push(func(v *store.View) { v.Notice.Revision = 4 })
+	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("a"))
+	w.ok(err)
+	want(w, "answers to the former text", len(p.Items), 0)
 	want(w, "stale", w.Plan("run").Excluded[reason.ConsentStaleNotice], 1)
 }
 
