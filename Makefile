@@ -34,7 +34,11 @@ cluster: image ## Start the local cluster with the manager installed; writes .de
 	@$(CLUSTER) up --kubeconfig $(KUBECONFIG_FILE)
 	@$(CLUSTER) load dist/maodian.tar dist/s3.tar
 	@$(GO) run ./hack/demo certs
-	@$(GO) run ./hack/install --kubeconfig $(KUBECONFIG_FILE) --image $(IMAGE) --extra-ca .dev/demo-ca.crt
+	@programs="$$($(CLUSTER) assets)"; export KUBECONFIG=$(KUBECONFIG_FILE); \
+	"$$programs/helm" upgrade --install maodian charts/maodian --namespace maodian-system --create-namespace \
+	  --set-file dataPlane.extraCABundle=.dev/demo-ca.crt >/dev/null; \
+	"$$programs/kubectl" -n maodian-system rollout restart deployment/maodian-manager >/dev/null; \
+	"$$programs/kubectl" -n maodian-system rollout status deployment/maodian-manager --timeout=90s
 cluster-down demo-down: ## Remove the local cluster and everything in it
 	@$(CLUSTER) down
 image: bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Docker

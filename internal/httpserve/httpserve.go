@@ -23,6 +23,7 @@ type Config struct {
 	TLS          *tls.Config // nil: plain HTTP
 	Grace        time.Duration
 	Ready        func(context.Context) error // nil: ready while serving
+	HealthRoutes map[string]http.Handler     // more patterns for the health server
 	Streaming    bool                        // answers may take longer than the write timeout
 	// Listener replaces Listen, for tests.
 	Listener net.Listener
@@ -54,7 +55,7 @@ func Serve(ctx context.Context, cfg Config, h http.Handler) error {
 			_ = ln.Close()
 			return fmt.Errorf("listen for health: %w", err)
 		}
-		g.Go(func() error { return run(ctx, server(health(cfg.Ready, &draining), false), hln, cfg.Grace, func() {}) })
+		g.Go(func() error { return run(ctx, server(health(cfg, &draining), false), hln, cfg.Grace, func() {}) })
 	}
 	return g.Wait()
 }
@@ -96,11 +97,14 @@ func run(ctx context.Context, s *http.Server, ln net.Listener, grace time.Durati
 	return nil
 }
 
-func health(ready func(context.Context) error, draining *atomic.Bool) http.Handler {
+func health(cfg Config, draining *atomic.Bool) http.Handler {
 	mux := http.NewServeMux()
+	for pattern, h := range cfg.HealthRoutes {
+		mux.Handle(pattern, h)
+	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() || (ready != nil && ready(r.Context()) != nil) {
+		if draining.Load() || (cfg.Ready != nil && cfg.Ready(r.Context()) != nil) {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 			return
 		}

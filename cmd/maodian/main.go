@@ -1,0 +1,120 @@
+// Command maodian is the data plane: each part is a subcommand with a configuration file.
+// It holds no cluster credentials and knows nothing of Kubernetes.
+//
+//	maodian store    --config FILE   the ledger of a ConsentStore
+//	maodian gateway  --config FILE   callbacks and the consent page of a WeChatAccount
+//	maodian dispatch --config FILE   one worker of a campaign's run
+//	maodian transfer --config FILE   one DataTransfer
+//	maodian twin     --config FILE   an offline twin of the WeChat platform
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // the image is FROM scratch
+
+	_ "golang.org/x/crypto/x509roots/fallback" // used where the system has no authorities
+
+	"github.com/maodian-dev/maodian/internal/dataplane/config"
+	"github.com/maodian-dev/maodian/internal/dataplane/dispatch"
+	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
+	"github.com/maodian-dev/maodian/internal/dataplane/store"
+	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
+	"github.com/maodian-dev/maodian/internal/wechat/twin"
+)
+
+const usage = "usage: maodian store|gateway|dispatch|transfer|twin --config FILE"
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// arguments of every subcommand.
+type arguments struct {
+	config, level, reconcile string
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 1 && args[0] == "version" {
+		fmt.Fprintln(stdout, version)
+		return 0
+	}
+	if len(args) == 0 {
+		fmt.Fprintln(stderr, usage)
+		return 2
+	}
+	var a arguments
+	fs := flag.NewFlagSet("maodian "+args[0], flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&a.config, "config", "", "configuration file")
+	fs.StringVar(&a.level, "log-level", "INFO", "DEBUG, INFO, WARN or ERROR")
+	if args[0] == "dispatch" {
+		fs.StringVar(&a.reconcile, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
+	}
+	if err := fs.Parse(args[1:]); err != nil {
+		return 2
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.level)); err != nil {
+		fmt.Fprintln(stderr, "maodian: --log-level must be DEBUG, INFO, WARN or ERROR")
+		return 2
+	}
+	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})))
+	part, ok := parts[args[0]]
+	if !ok {
+		fmt.Fprintln(stderr, usage)
+		return 2
+	}
+	if err := part(ctx, a, stdout); err != nil {
+		slog.Error("Stopped", "part", args[0], "error", err.Error())
+		return 1
+	}
+	return 0
+}
+
+// parts are the subcommands.
+var parts = map[string]func(context.Context, arguments, io.Writer) error{
+	"store": func(ctx context.Context, a arguments, _ io.Writer) error {
+		return load(ctx, a, &store.Config{}, func(ctx context.Context, c *store.Config) error { return store.Run(ctx, *c) })
+	},
+	"gateway": func(ctx context.Context, a arguments, _ io.Writer) error {
+		return load(ctx, a, &gateway.Config{}, func(ctx context.Context, c *gateway.Config) error { return gateway.Run(ctx, *c) })
+	},
+	"dispatch": func(ctx context.Context, a arguments, out io.Writer) error {
+		return load(ctx, a, &dispatch.Config{}, func(ctx context.Context, c *dispatch.Config) error {
+			if a.reconcile != "" {
+				return dispatch.Reconcile(ctx, *c, a.reconcile, out)
+			}
+			return dispatch.Run(ctx, *c)
+		})
+	},
+	"transfer": func(ctx context.Context, a arguments, _ io.Writer) error {
+		return load(ctx, a, &transfer.Config{}, func(ctx context.Context, c *transfer.Config) error { return transfer.Run(ctx, *c) })
+	},
+	"twin": func(ctx context.Context, a arguments, _ io.Writer) error {
+		c, err := twin.LoadConfig(a.config)
+		if err != nil {
+			return err
+		}
+		return twin.Run(ctx, c)
+	},
+}
+
+func load[C config.Validator](ctx context.Context, a arguments, c C, run func(context.Context, C) error) error {
+	if err := config.Load(a.config, c); err != nil {
+		return err
+	}
+	return run(ctx, c)
+}

@@ -1,0 +1,236 @@
+package marketing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"connectrpc.com/connect"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
+	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/domain/campaign"
+	"github.com/maodian-dev/maodian/internal/gather"
+	"github.com/maodian-dev/maodian/internal/identity"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+func (r *CampaignReconciler) gather(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	c, err := s.campaign, error(nil)
+	if s.policy, err = gather.Policy(ctx, r.Client, c.Namespace); err != nil {
+		return nil, err
+	}
+	if s.account, err = gather.Find[marketingv1.WeChatAccount](ctx, r.Client, c.Namespace, c.Spec.AccountRef.Name); err != nil {
+		return nil, err
+	}
+	if s.audience, err = gather.Find[marketingv1.Audience](ctx, r.Client, c.Namespace, c.Spec.AudienceRef.Name); err != nil {
+		return nil, err
+	}
+	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, c.Namespace, desired.DispatchName(c.Name)); err != nil {
+		return nil, err
+	}
+	var list marketingv1.SendHoldList
+	if err := r.Client.List(ctx, &list, client.InNamespace(c.Namespace)); err != nil {
+		return nil, fmt.Errorf("list send holds: %w", err)
+	}
+	for i := range list.Items {
+		if h := &list.Items[i]; h.DeletionTimestamp.IsZero() && holds(h, c) {
+			s.held = h.Name
+		}
+	}
+	return nil, nil
+}
+
+// check refuses what cannot be sent, and waits for what must be ready before.
+func (r *CampaignReconciler) check(ctx context.Context, s *campaignScope) (out *conditions.Outcome, err error) {
+	spec := s.campaign.Spec
+	w := spec.Schedule.Window
+	s.schedule, err = campaign.NewSchedule(spec.Schedule.NotBeforeTime.Time, spec.Schedule.NotAfterTime.Time, w.TimeZone, w.Start, w.End)
+	switch {
+	case err != nil:
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.schedule`: %v", err), nil
+	case spec.Channel.Type != marketingv1.ChannelSubscription && spec.Channel.Type != marketingv1.ChannelMass:
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.channel.type` %s is not supported by this version: use Subscription or Mass", spec.Channel.Type), nil
+	case s.policy == nil:
+		return conditions.Stall(metav1alpha1.ReasonPolicyMissing, "label the namespace with %s=<name of an existing ResidencyPolicy>", metav1alpha1.PolicyLabel), nil
+	case s.account == nil:
+		return conditions.Stall(marketingv1.ReasonAccountMissing, "no WeChatAccount %s in this namespace", spec.AccountRef.Name), nil
+	case s.audience == nil:
+		return conditions.Stall(marketingv1.ReasonAudienceMissing, "no Audience %s in this namespace", spec.AudienceRef.Name), nil
+	case s.account.Spec.StoreRef != s.audience.Spec.StoreRef:
+		return conditions.Stall(marketingv1.ReasonStoreMismatch, "account and audience belong to different stores, %s and %s", s.account.Spec.StoreRef.Name, s.audience.Spec.StoreRef.Name), nil
+	}
+	if s.store, out, err = r.storeOf(ctx, s.campaign.Namespace, s.account.Spec.StoreRef.Name); out != nil || err != nil {
+		return out, err
+	}
+	if s.campaign.Status.RunID != "" {
+		return nil, nil // a run goes on whatever becomes of account and audience
+	}
+	return s.ready(), nil
+}
+
+// ready waits for what a plan is made of.
+func (s *campaignScope) ready() *conditions.Outcome {
+	if i := slices.IndexFunc(s.audience.Status.Conditions, func(c metav1.Condition) bool { return c.Reason == string(marketingv1.ReasonAudienceInvalid) }); i >= 0 {
+		return conditions.Stall(marketingv1.ReasonAudienceInvalid, "Audience %s: %s", s.audience.Name, s.audience.Status.Conditions[i].Message)
+	}
+	switch {
+	case s.suspended():
+		return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true: nothing is planned")
+	case !conditions.True(s.audience.Status.Conditions, metav1alpha1.ConditionReady, s.audience.Generation):
+		return conditions.Wait(metav1alpha1.ReasonProgressing, "Audience %s is not ready", s.audience.Name)
+	case !conditions.True(s.account.Status.Conditions, metav1alpha1.ConditionReady, s.account.Generation):
+		return conditions.Wait(marketingv1.ReasonAccountNotReady, "WeChatAccount %s is not ready", s.account.Name)
+	}
+	return nil
+}
+
+func (s *campaignScope) suspended() bool {
+	return s.campaign.Spec.Suspend != nil && *s.campaign.Spec.Suspend
+}
+
+// plan asks the store to decide about everybody. The run's id is the object's own: planning
+// twice is planning once.
+func (r *CampaignReconciler) plan(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	c, err := r.Stores.Control(ctx, s.store.Namespace, s.store.Name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
+	defer cancel()
+	id := string(s.campaign.UID)
+	answer, err := c.GetRun(ctx, &storev1.GetRunRequest{RunId: id})
+	s.run = answer.GetRun()
+	if connect.CodeOf(err) == connect.CodeNotFound && err != nil {
+		if _, err := r.Pusher.Push(ctx, s.store); err != nil {
+			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take its policy view", s.store.Name), nil
+		}
+		var planned *storev1.PlanRunResponse
+		planned, err = c.PlanRun(ctx, &storev1.PlanRunRequest{Spec: runSpec(s)})
+		s.run = planned.GetRun()
+	}
+	switch {
+	case err != nil && connect.CodeOf(err) == connect.CodeInvalidArgument:
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "the store refuses the plan: %s", storeMessage(err)), nil
+	case err != nil || s.run == nil:
+		return conditions.Wait(marketingv1.ReasonPlanning, "ConsentStore %s has not planned yet", s.store.Name), nil
+	}
+	s.record(metav1.NewTime(r.Clock.Now()))
+	return nil, nil
+}
+
+func runSpec(s *campaignScope) *storev1.RunSpec {
+	spec := s.campaign.Spec
+	out := &storev1.RunSpec{
+		RunId: string(s.campaign.UID), Campaign: s.campaign.Name, Account: s.account.Name, Purpose: string(spec.Purpose),
+		AudienceExpression: s.audience.Spec.Expression, LeadModel: s.audience.Spec.LeadModelRef.Name, Channel: string(spec.Channel.Type),
+		TemplateId: spec.Channel.Subscription.TemplateID, NotBefore: stamp(spec.Schedule.NotBeforeTime), NotAfter: stamp(spec.Schedule.NotAfterTime),
+		TimeZone: spec.Schedule.Window.TimeZone, WindowStart: spec.Schedule.Window.Start, WindowEnd: spec.Schedule.Window.End,
+		PerSecond: spec.Throttle.PerSecond, CapMessages: spec.FrequencyCap.Messages, CapDays: spec.FrequencyCap.PerDays, Shards: shards(spec),
+	}
+	return out
+}
+
+func shards(s marketingv1.PushCampaignSpec) int32 { return max(1, s.Shards) }
+
+// ended tells whether there is nothing left to send.
+func (r *CampaignReconciler) ended(_ context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	now := r.Clock.Now()
+	done := func(o *conditions.Outcome) (*conditions.Outcome, error) {
+		s.campaign.Status.CompletionTime = metav1.NewTime(now)
+		return o, nil
+	}
+	switch {
+	case !s.run.GetHasWork():
+		return done(conditions.Done(marketingv1.ReasonNobodyEligible, "the plan leaves everybody out; status.plan.excluded says why"))
+	case s.run.GetFinished():
+		return done(conditions.Done(metav1alpha1.ReasonComplete, "%s", s.tally()))
+	case s.schedule.At(now) == campaign.Closed:
+		return done(conditions.Done(marketingv1.ReasonWindowMissed, "`spec.schedule.notAfterTime` has come: %s", s.tally()))
+	}
+	return nil, nil
+}
+
+// pause tells why nothing is sent now, where that is so.
+func (r *CampaignReconciler) pause(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	switch {
+	case s.suspended():
+		if s.job == nil {
+			return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true: nothing is sent"), nil
+		}
+		if err := r.applyJob(ctx, s); err != nil {
+			return nil, err
+		}
+		return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true: %s", s.tally()), nil
+	case s.held != "": // a running Job asks the store, which gives it nothing
+		return conditions.Done(marketingv1.ReasonHeld, "SendHold %s stops it; deleting that resumes: %s", s.held, s.tally()), nil
+	case s.job == nil && s.schedule.At(r.Clock.Now()) == campaign.Early:
+		return conditions.Done(marketingv1.ReasonScheduled, "scheduled for %s", s.campaign.Spec.Schedule.NotBeforeTime.UTC().Format("2006-01-02 15:04 MST")), nil
+	}
+	return nil, nil
+}
+
+// send keeps the Job running and tells how far it is.
+func (r *CampaignReconciler) send(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	if jobFailed(s.job) {
+		return conditions.Stall(marketingv1.ReasonDispatchFailed, "Job %s gave up; its pods' logs tell why: %s", s.job.Name, s.tally()), nil
+	}
+	if err := r.applyJob(ctx, s); err != nil {
+		return nil, err
+	}
+	st := &s.campaign.Status
+	st.JobName = desired.DispatchName(s.campaign.Name)
+	if st.StartTime.IsZero() {
+		st.StartTime = metav1.NewTime(r.Clock.Now())
+		return conditions.Done(marketingv1.ReasonPlanned, "the Job starts"), nil
+	}
+	return conditions.Done(marketingv1.ReasonSending, "%s", s.tally()), nil
+}
+
+func (r *CampaignReconciler) applyJob(ctx context.Context, s *campaignScope) error {
+	c, a := s.campaign, s.account
+	owner, err := applying.OwnerOf(c, r.Scheme)
+	if err != nil {
+		return err
+	}
+	role := identity.Role{Kind: identity.Dispatch, Namespace: c.Namespace, Store: s.store.Name, Name: c.Name, Run: string(c.UID)}
+	if err := r.Issuer.EnsureLeaf(ctx, role, desired.DispatchTLSName(c.Name), owner, desired.Labels(desired.Dispatch, c.Name)); err != nil {
+		return err
+	}
+	in := desired.DispatchInput{
+		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, CIDRs: s.policy.Spec.Network.CIDRs, Store: s.store.Name, Account: a.Name,
+		AppID: a.Spec.AppID, Hosts: texts(a.Spec.APIHosts), CredentialsSecret: a.Spec.CredentialsSecretRef.Name,
+		RunID: string(c.UID), Shards: shards(c.Spec), Suspend: s.suspended(), Channel: string(c.Spec.Channel.Type),
+	}
+	switch c.Spec.Channel.Type {
+	case marketingv1.ChannelSubscription:
+		t := c.Spec.Channel.Subscription
+		in.Subscription = &desired.SubscriptionTemplate{TemplateID: t.TemplateID, Page: t.Page, Data: map[string]string{}}
+		for k, v := range t.Data {
+			in.Subscription.Data[k] = string(v)
+		}
+	case marketingv1.ChannelMass:
+		in.Mass = &desired.MassMessage{Text: c.Spec.Channel.Mass.Text, MediaID: c.Spec.Channel.Mass.MediaID}
+	}
+	if s.job != nil { // completions never change once a Job exists
+		in.Shards = *s.job.Spec.Completions
+	}
+	children, err := desired.DispatchChildren(in)
+	if err != nil {
+		return err
+	}
+	return applying.Children(ctx, r.Client, children...)
+}
+
+func jobFailed(j *batchv1.Job) bool {
+	return j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
+	})
+}

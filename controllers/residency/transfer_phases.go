@@ -1,0 +1,232 @@
+package residency
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
+	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/gather"
+	"github.com/maodian-dev/maodian/internal/identity"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
+)
+
+func (r *TransferReconciler) gather(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	t, err := s.transfer, error(nil)
+	if s.policy, err = gather.Policy(ctx, r.Client, t.Namespace); err != nil {
+		return nil, err
+	}
+	if s.store, err = gather.Find[residencyv1.ConsentStore](ctx, r.Client, t.Namespace, t.Spec.StoreRef.Name); err != nil {
+		return nil, err
+	}
+	if s.mechanism, err = gather.Find[residencyv1.TransferMechanism](ctx, r.Client, t.Namespace, t.Spec.MechanismRef.Name); err != nil {
+		return nil, err
+	}
+	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
+		return nil, err
+	}
+	var holds residencyv1.RegulatoryHoldList
+	if err := r.Client.List(ctx, &holds); err != nil {
+		return nil, fmt.Errorf("list regulatory holds: %w", err)
+	}
+	s.holds = holds.Items
+	if s.store == nil {
+		return conditions.Stall(metav1alpha1.ReasonStoreMissing, "no ConsentStore %s in this namespace: correct `spec.storeRef` in another DataTransfer", t.Spec.StoreRef.Name), nil
+	}
+	if s.notice, err = gather.PublishedNotice(ctx, r.Client, s.store); err != nil {
+		return nil, err
+	}
+	if s.leadModel, err = r.leadModelOf(ctx, s.store); err != nil {
+		return nil, err
+	}
+	if s.policy != nil && !conditions.True(s.store.Status.Conditions, metav1alpha1.ConditionReady, s.store.Generation) {
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s is not ready", s.store.Name), nil
+	}
+	return nil, nil
+}
+
+// leadModelOf names the model that scores a store's people; the first one by name counts.
+func (r *TransferReconciler) leadModelOf(ctx context.Context, cs *residencyv1.ConsentStore) (string, error) {
+	var models marketingv1.LeadModelList
+	if err := r.Client.List(ctx, &models, client.InNamespace(cs.Namespace)); err != nil {
+		return "", fmt.Errorf("list lead models: %w", err)
+	}
+	var names []string
+	for _, m := range models.Items {
+		if m.Spec.StoreRef.Name == cs.Name {
+			names = append(names, m.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return slices.Min(names), nil
+}
+
+// started tells whether the Job was made: from then on the decision stands.
+func (s *transferScope) started() bool { return s.job != nil || !s.transfer.Status.StartTime.IsZero() }
+
+func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	if s.started() {
+		return nil, nil
+	}
+	in := gather.TransferInput{Now: r.Clock.Now(), Transfer: s.transfer, Policy: s.policy, Notice: s.notice, Mechanism: s.mechanism, Holds: s.holds}
+	if s.policy != nil {
+		facts, err := r.facts(ctx, s)
+		if err != nil {
+			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not tell the facts of this transfer yet", s.store.Name), nil
+		}
+		in.Store = facts
+	}
+	d := transfer.Decide(gather.TransferFacts(in))
+	s.transfer.Status.Mechanism = d.Mechanism
+	if !d.Allowed() {
+		return s.refuse(explain(d.Refusals), r.Clock.Now()), nil
+	}
+	return nil, nil
+}
+
+func (r *TransferReconciler) facts(ctx context.Context, s *transferScope) (*storev1.GetTransferFactsResponse, error) {
+	// the store decides by its own view: it must be no older than ours
+	if _, err := r.Pusher.Push(ctx, s.store); err != nil {
+		return nil, err
+	}
+	c, err := r.Stores.Control(ctx, s.store.Namespace, s.store.Name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
+	defer cancel()
+	return c.GetTransferFacts(ctx, &storev1.GetTransferFactsRequest{Spec: gather.TransferSpec(s.transfer, s.leadModel)})
+}
+
+// declare tells the store, which decides by itself. What cannot run is refused before.
+func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	if s.started() {
+		return nil, nil
+	}
+	t := s.transfer
+	if t.Spec.Format == residencyv1.FormatParquet {
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.format` Parquet is not supported by this version: use JSONLines or CSV"), nil
+	}
+	name := t.Spec.Destination.S3.CredentialsSecretRef.Name
+	secret, err := gather.Find[corev1.Secret](ctx, r.Client, t.Namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if secret == nil || len(secret.Data["accessKeyID"]) == 0 || len(secret.Data["secretAccessKey"]) == 0 {
+		return conditions.Stall(metav1alpha1.ReasonCredentialsMissing, "Secret %s must hold `accessKeyID` and `secretAccessKey`", name), nil
+	}
+	c, err := r.Stores.Control(ctx, t.Namespace, s.store.Name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gather.CallTimeout)
+	defer cancel()
+	answer, err := c.DeclareTransfer(ctx, &storev1.DeclareTransferRequest{Spec: gather.TransferSpec(t, s.leadModel)})
+	if err != nil {
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil
+	}
+	if answer.GetTransfer().GetState() == stateRefused {
+		return s.refuse(explainStore(answer.GetTransfer().GetRefusals()), r.Clock.Now()), nil
+	}
+	return nil, nil
+}
+
+// start makes the Job, and with it the decision final.
+func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	t, now := s.transfer, metav1.NewTime(r.Clock.Now())
+	if s.policy == nil { // taken away since: nothing may be pinned any more, so nothing is made
+		return conditions.Stall(metav1alpha1.ReasonPolicyMissing, "label the namespace with %s=<name of an existing ResidencyPolicy>", metav1alpha1.PolicyLabel), nil
+	}
+	owner, err := applying.OwnerOf(t, r.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	role := identity.Role{Kind: identity.Transfer, Namespace: t.Namespace, Store: s.store.Name, Name: t.Name, Run: string(t.UID)}
+	if err := r.Issuer.EnsureLeaf(ctx, role, desired.TransferTLSName(t.Name), owner, desired.Labels(desired.Transfer, t.Name)); err != nil {
+		return nil, err
+	}
+	s3 := t.Spec.Destination.S3
+	in := desired.TransferInput{
+		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID), Format: string(t.Spec.Format),
+		Bucket:            desired.S3Bucket{Endpoint: s3.Endpoint, Region: s3.Region, Bucket: s3.Bucket, Prefix: s3.Prefix},
+		CredentialsSecret: s3.CredentialsSecretRef.Name,
+	}
+	for _, f := range t.Spec.Fields {
+		in.Fields = append(in.Fields, string(f))
+	}
+	children, err := desired.TransferChildren(in)
+	if err != nil {
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.destination.s3.endpoint` cannot be used"), nil
+	}
+	if err := applying.Children(ctx, r.Client, children...); err != nil {
+		return nil, err
+	}
+	t.Status.JobName = desired.TransferName(t.Name)
+	if t.Status.StartTime.IsZero() {
+		t.Status.StartTime, t.Status.Decision, t.Status.DecidedTime, t.Status.Refusals = now, residencyv1.DecisionAllowed, now, nil
+	}
+	return nil, nil
+}
+
+// follow asks the store how far the transfer is.
+func (r *TransferReconciler) follow(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	c, err := r.Stores.Control(ctx, s.transfer.Namespace, s.store.Name)
+	if err != nil {
+		return nil, err
+	}
+	x, err := getTransfer(ctx, c, string(s.transfer.UID))
+	if err != nil {
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", s.store.Name), nil
+	}
+	s.record(x)
+	return s.observe(x, r.Clock.Now()), nil
+}
+
+func getTransfer(ctx context.Context, c storev1connect.ControlServiceClient, id string) (*storev1.Transfer, error) {
+	ctx, cancel := context.WithTimeout(ctx, gather.CallTimeout)
+	defer cancel()
+	answer, err := c.GetTransfer(ctx, &storev1.GetTransferRequest{TransferId: id})
+	return answer.GetTransfer(), err
+}
+
+// wait tells when to look again at what cannot be watched.
+func (s *transferScope) wait() time.Duration {
+	st := s.transfer.Status
+	switch {
+	case !st.CompletionTime.IsZero():
+		return 0
+	case s.started() || !st.StartTime.IsZero():
+		return applying.Jitter(s.transfer.UID, followInterval)
+	case st.Decision == residencyv1.DecisionRefused: // people may agree or withdraw
+		return applying.Jitter(s.transfer.UID, policyInterval)
+	}
+	return applying.Jitter(s.transfer.UID, retryInterval)
+}
+
+const followInterval = 3 * time.Second
+
+func jobFailed(j *batchv1.Job) bool {
+	return j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
+	})
+}
+
+func join(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
+}

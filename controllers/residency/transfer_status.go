@@ -1,0 +1,136 @@
+package residency
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// States of a transfer, as a store tells them.
+const (
+	stateRefused  = "Refused"
+	stateStarted  = "Started"
+	stateComplete = "Complete"
+	stateStopped  = "Stopped"
+)
+
+// maxText bounds what a refusal says.
+const maxText = 512
+
+// explain turns objections into refusals: one a code, with the article and the remedy.
+func explain(in []transfer.Refusal) []residencyv1.Refusal {
+	var out []residencyv1.Refusal
+	for _, r := range in {
+		i := slices.IndexFunc(out, func(o residencyv1.Refusal) bool { return o.Code == string(r.Code) })
+		if i >= 0 {
+			if r.Message != "" && !strings.Contains(out[i].Message, r.Message) {
+				out[i].Message = conditions.Truncate(join(out[i].Message, r.Message), maxText)
+			}
+			continue
+		}
+		info := reason.Lookup(r.Code)
+		message := r.Message
+		if message == "" {
+			message = info.Says
+		}
+		out = append(out, residencyv1.Refusal{
+			Code: string(r.Code), Cites: info.Cites, Field: r.Field, Message: conditions.Truncate(message, maxText), Remedy: conditions.Truncate(info.Remedy, maxText),
+		})
+	}
+	return out
+}
+
+// explainStore does the same for what a store objects to.
+func explainStore(in []*storev1.Refusal) []residencyv1.Refusal {
+	var objections []transfer.Refusal
+	for _, r := range in {
+		objections = append(objections, transfer.Refusal{Code: reason.Code(r.GetCode()), Field: r.GetField(), Message: r.GetMessage()})
+	}
+	return explain(objections)
+}
+
+// refuse writes a refusal; its time moves only when the refusal does.
+func (s *transferScope) refuse(refusals []residencyv1.Refusal, now time.Time) *conditions.Outcome {
+	st := &s.transfer.Status
+	if st.Decision != residencyv1.DecisionRefused || !equality.Semantic.DeepEqual(st.Refusals, refusals) {
+		st.Decision, st.DecidedTime, st.Refusals = residencyv1.DecisionRefused, metav1.NewTime(now), refusals
+	}
+	codes := make([]string, len(refusals))
+	for i, r := range refusals {
+		codes[i] = r.Code
+	}
+	return conditions.Stall(metav1alpha1.ReasonRefused, "refused by %s; status.refusals tells the article and the remedy of each", strings.Join(codes, ", "))
+}
+
+// record copies the numbers that the store tells.
+func (s *transferScope) record(x *storev1.Transfer) {
+	st := &s.transfer.Status
+	if x.GetState() != stateComplete && x.GetState() != stateStopped {
+		return
+	}
+	st.Persons, st.PersonsCounted = metav1alpha1.PeopleCount(x.GetPersons()), metav1alpha1.PeopleCount(x.GetNewlyCounted())
+	st.Excluded = excluded(x.GetExcluded())
+	m := x.GetManifest()
+	if m == nil {
+		return
+	}
+	st.Manifest = residencyv1.TransferManifest{Object: m.GetObject(), SHA256: m.GetSha256(), Rows: metav1alpha1.PeopleCount(subject.People(m.GetRows()))}
+	if m.GetRows() >= subject.Few { // the size of a small object tells about few people
+		size := m.GetBytes()
+		st.Manifest.Bytes = &size
+	}
+}
+
+func excluded(in []*storev1.Excluded) []metav1alpha1.ReasonCount {
+	var out []metav1alpha1.ReasonCount
+	for _, e := range in {
+		out = append(out, metav1alpha1.ReasonCount{Reason: e.GetReason(), Count: metav1alpha1.PeopleCount(e.GetPeople())})
+	}
+	slices.SortFunc(out, func(a, b metav1alpha1.ReasonCount) int { return strings.Compare(a.Reason, b.Reason) })
+	return first(out, 64)
+}
+
+// observe tells how the transfer stands. What has ended gets its time.
+func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.Outcome {
+	st := &s.transfer.Status
+	switch x.GetState() {
+	case stateComplete:
+		st.CompletionTime = metav1.NewTime(now)
+		o := conditions.Ready(metav1alpha1.ReasonComplete, "records of "+x.GetPersons()+" people left, each with consent and ledger entry")
+		return &o
+	case stateStopped:
+		st.CompletionTime = metav1.NewTime(now)
+		return conditions.Stall(residencyv1.ReasonTransferStopped, "stopped midway by %s; the manifest tells what had left", x.GetManifest().GetStoppedBy())
+	case stateRefused: // the store decided again before the first byte
+		st.CompletionTime = metav1.NewTime(now)
+		return s.refuse(explainStore(x.GetRefusals()), now)
+	}
+	if jobFailed(s.job) {
+		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why", s.job.Name)
+	}
+	if x.GetState() == stateStarted {
+		o := conditions.Ready(residencyv1.ReasonTransferring, "records are being sent")
+		return &o
+	}
+	return conditions.Wait(residencyv1.ReasonTransferStarting, "the Job has not begun yet")
+}
+
+// writeComplete keeps Complete in line with the outcome.
+func (s *transferScope) writeComplete(o conditions.Outcome, now time.Time) {
+	status := metav1.ConditionFalse
+	if o.Reason == metav1alpha1.ReasonComplete {
+		status = metav1.ConditionTrue
+	}
+	conditions.Set(&s.transfer.Status.Conditions, s.transfer.Generation, now, metav1alpha1.ConditionComplete, status, o.Reason, o.Message)
+}

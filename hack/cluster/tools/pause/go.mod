@@ -1,0 +1,3 @@
+module pausebin
+
+go 1.26.0

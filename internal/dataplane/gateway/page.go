@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// Languages of the page; zh-CN is the one that binds.
+const (
+	langZh = "zh-CN"
+	langEn = "en"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// texts are the page's own words in one language, and names for the words of a notice.
+type texts struct {
+	Text       map[string]string `json:"text"`
+	Purposes   map[string]string `json:"purposes"`
+	Categories map[string]string `json:"categories"`
+	Countries  map[string]string `json:"countries"`
+}
+
+// pages makes the pages. They hold no script, and a style that the policy admits by hash.
+type pages struct {
+	layout    *template.Template
+	style     template.CSS
+	styleHash string
+	texts     map[string]texts
+}
+
+func loadPages() (*pages, error) {
+	style, err := pageFiles.ReadFile("page/style.css")
+	if err != nil {
+		return nil, fmt.Errorf("read style: %w", err)
+	}
+	sum := sha256.Sum256(style)
+	p := &pages{
+		style:     template.CSS(style), //nolint:gosec // embedded
+		styleHash: "sha256-" + base64.StdEncoding.EncodeToString(sum[:]),
+		texts:     map[string]texts{},
+	}
+	if p.layout, err = template.New("layout.html").Option("missingkey=error").ParseFS(pageFiles, "page/*.html"); err != nil {
+		return nil, fmt.Errorf("read page: %w", err)
+	}
+	for _, lang := range []string{langZh, langEn} {
+		raw, err := pageFiles.ReadFile("page/" + lang + ".json")
+		if err != nil {
+			return nil, fmt.Errorf("read texts: %w", err)
+		}
+		var t texts
+		if err := json.Unmarshal(raw, &t); err != nil {
+			return nil, fmt.Errorf("read texts of %s: %w", lang, err)
+		}
+		p.texts[lang] = t
+	}
+	return p, nil
+}
+
+// page is what the layout shows: a form or a message.
+type page struct {
+	Lang, Other string
+	Style       template.CSS
+	T           map[string]string
+	Form        *formView
+	Message     *messageView
+}
+
+type messageView struct{ Title, Text string }
+
+type formView struct {
+	CSRF, Hint         string
+	Revision           int64
+	Processor, Contact string
+	Purposes           []itemView
+	Recipients         []recipientView
+	Ages               []ageView
+	Retention, Storage string
+	Rights, Refusal    string
+}
+
+type itemView struct {
+	ID, Value, Title, Description string
+	Categories                    []string
+	Ticked                        bool
+}
+
+type recipientView struct {
+	Name, Contact, Country, RightsChannel string
+	Abroad                                bool
+	Categories                            []string
+	Items                                 []itemView
+}
+
+type ageView struct {
+	Value, Title string
+	Ticked       bool
+}
+
+func (p *pages) page(lang string) page {
+	other := langEn
+	if lang == langEn {
+		other = langZh
+	}
+	return page{Lang: lang, Other: other, Style: p.style, T: p.texts[lang].Text}
+}
+
+// message is a page with the text of that word and a way back to the form.
+func (p *pages) message(lang, word string) page {
+	out := p.page(lang)
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"]}
+	return out
+}
+
+// form shows every item of the notice, with the given answers. hint names a text to read
+// first, or is empty.
+func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint string) page {
+	out := p.page(lang)
+	t := p.texts[lang]
+	f := &formView{
+		CSRF: csrf, Hint: t.Text[hint], Revision: n.GetRevision(),
+		Processor: n.GetProcessorName(), Contact: n.GetProcessorContact(),
+		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: n.GetStoragePlace(),
+		Rights: local(n.GetRights(), lang), Refusal: local(n.GetRefusal(), lang),
+	}
+	about := map[string]string{}
+	for _, purpose := range n.GetPurposes() {
+		about[purpose.GetName()] = local(purpose.GetDescription(), lang)
+		f.Purposes = append(f.Purposes, t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories()))
+	}
+	for _, r := range n.GetRecipients() {
+		v := recipientView{
+			Name: cmp.Or(r.GetDisplayName(), r.GetName()), Contact: r.GetContact(), RightsChannel: r.GetRightsChannel(),
+			Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
+		}
+		for _, purpose := range r.GetPurposes() {
+			v.Items = append(v.Items, t.item(item{purpose, r.GetName()}, about, given, nil))
+		}
+		f.Recipients = append(f.Recipients, v)
+	}
+	for _, a := range ages {
+		f.Ages = append(f.Ages, ageView{string(a.answer), t.Text["age."+string(a.answer)], a.answer == given.age})
+	}
+	out.Form = f
+	return out
+}
+
+func (t texts) item(i item, about map[string]string, given answers, categories []string) itemView {
+	return itemView{
+		ID: "i-" + i.value(), Value: i.value(), Title: named(t.Purposes, i.purpose), Description: about[i.purpose],
+		Categories: all(t.Categories, categories), Ticked: given.grants[i],
+	}
+}
+
+// named translates a word of the notice; one that we do not know is shown as it is.
+func named(names map[string]string, word string) string { return cmp.Or(names[word], word) }
+
+func all(names map[string]string, words []string) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = named(names, w)
+	}
+	return out
+}
+
+// local picks a text of the notice; where there is no translation the binding one stands.
+func local(text map[string]string, lang string) string { return cmp.Or(text[lang], text[langZh]) }
+
+// render writes a page, whole or not at all.
+func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, p page) {
+	var body bytes.Buffer
+	if err := h.pages.layout.Execute(&body, p); err != nil {
+		h.Log.ErrorContext(r.Context(), "Page not made")
+		http.Error(w, problemInternal.word, problemInternal.status)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", p.Lang)
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes()) // the reader has gone if that fails
+}

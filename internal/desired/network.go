@@ -1,0 +1,79 @@
+package desired
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingac "k8s.io/client-go/applyconfigurations/networking/v1"
+)
+
+// policy denies both directions for one instance, except what is listed.
+func policy(o Owner, c Component, in []*networkingac.NetworkPolicyIngressRuleApplyConfiguration, out []*networkingac.NetworkPolicyEgressRuleApplyConfiguration) *networkingac.NetworkPolicyApplyConfiguration {
+	return networkingac.NetworkPolicy(o.Name+"-"+string(c), o.Namespace).WithLabels(Labels(c, o.Name)).WithOwnerReferences(o.reference()).
+		WithSpec(networkingac.NetworkPolicySpec().
+			WithPodSelector(metaac.LabelSelector().WithMatchLabels(Selector(c, o.Name))).
+			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
+			WithIngress(in...).WithEgress(out...))
+}
+
+func port(n int32, protocol corev1.Protocol) *networkingac.NetworkPolicyPortApplyConfiguration {
+	return networkingac.NetworkPolicyPort().WithPort(intstr.FromInt32(n)).WithProtocol(protocol)
+}
+
+func namespacePeer(name string) *networkingac.NetworkPolicyPeerApplyConfiguration {
+	return networkingac.NetworkPolicyPeer().WithNamespaceSelector(metaac.LabelSelector().WithMatchLabels(map[string]string{corev1.LabelMetadataName: name}))
+}
+
+func componentPeer(c Component) *networkingac.NetworkPolicyPeerApplyConfiguration {
+	return networkingac.NetworkPolicyPeer().WithPodSelector(metaac.LabelSelector().WithMatchLabels(
+		map[string]string{"app.kubernetes.io/name": "maodian", ComponentLabel: string(c)}))
+}
+
+// storePolicy: the store is asked and never asks.
+func storePolicy(in StoreInput) *networkingac.NetworkPolicyApplyConfiguration {
+	asks := networkingac.NetworkPolicyIngressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
+		WithFrom(componentPeer(Gateway), componentPeer(Dispatch), componentPeer(Transfer), namespacePeer(in.Platform.SystemNamespace))
+	return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, nil)
+}
+
+func gatewayPolicy(in GatewayInput) *networkingac.NetworkPolicyApplyConfiguration {
+	callbacks := networkingac.NetworkPolicyIngressRule().WithPorts(port(GatewayPort, corev1.ProtocolTCP))
+	status := networkingac.NetworkPolicyIngressRule().WithPorts(port(HealthPort, corev1.ProtocolTCP)).WithFrom(namespacePeer(in.Platform.SystemNamespace))
+	return policy(in.Owner, Gateway, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{callbacks, status}, platformEgress(in.Store, in.CIDRs))
+}
+
+func dispatchPolicy(in DispatchInput) *networkingac.NetworkPolicyApplyConfiguration {
+	return policy(in.Owner, Dispatch, nil, platformEgress(in.Store, in.CIDRs))
+}
+
+// transferPolicy lets the Job reach its destination. A NetworkPolicy cannot name a host, so
+// the configuration pins it.
+func transferPolicy(in TransferInput, destination int32) *networkingac.NetworkPolicyApplyConfiguration {
+	anywhere := networkingac.NetworkPolicyEgressRule().WithPorts(port(destination, corev1.ProtocolTCP)).
+		WithTo(networkingac.NetworkPolicyPeer().WithIPBlock(networkingac.IPBlock().WithCIDR("0.0.0.0/0")))
+	return policy(in.Owner, Transfer, nil, append(innerEgress(in.Store), anywhere))
+}
+
+// innerEgress reaches the store and the cluster's DNS.
+func innerEgress(store string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
+	toStore := networkingac.NetworkPolicyEgressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
+		WithTo(networkingac.NetworkPolicyPeer().WithPodSelector(metaac.LabelSelector().WithMatchLabels(Selector(Store, store))))
+	dns := networkingac.NetworkPolicyEgressRule().WithPorts(port(53, corev1.ProtocolUDP), port(53, corev1.ProtocolTCP)).WithTo(namespacePeer("kube-system"))
+	return []*networkingac.NetworkPolicyEgressRuleApplyConfiguration{toStore, dns}
+}
+
+// platformEgress adds what the policy lets governed pods reach outside.
+func platformEgress(store string, cidrs []string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
+	out := innerEgress(store)
+	if len(cidrs) == 0 {
+		return out
+	}
+	https := networkingac.NetworkPolicyEgressRule().WithPorts(port(443, corev1.ProtocolTCP))
+	for _, c := range slices.Sorted(slices.Values(cidrs)) {
+		https.WithTo(networkingac.NetworkPolicyPeer().WithIPBlock(networkingac.IPBlock().WithCIDR(c)))
+	}
+	return append(out, https)
+}

@@ -1,0 +1,149 @@
+// Package gather collects what the pure rules look at, from the cluster and from stores:
+// the policy that governs a namespace, the bundle that a store works with, and the facts of
+// a transfer. It decides nothing.
+package gather
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// BundleValidity is how long a store believes a bundle. Past it, it refuses transfers.
+const BundleValidity = 600 * time.Second
+
+// BundleInput is what the bundle of one store is made of.
+type BundleInput struct {
+	Now        time.Time
+	Policy     *residencyv1.ResidencyPolicy
+	Notice     *residencyv1.PrivacyNotice // nil: none is published
+	Holds      []residencyv1.RegulatoryHold
+	Mechanisms []residencyv1.TransferMechanism
+	LeadModels []marketingv1.LeadModel
+	SendHolds  []marketingv1.SendHold
+}
+
+// Bundle is the store's view of the cluster. The same objects in another order give the
+// same bundle, so that its hash tells whether anything changed.
+func Bundle(in BundleInput) *storev1.Bundle {
+	p := in.Policy
+	b := &storev1.Bundle{
+		IssuedAt:        timestamppb.New(in.Now),
+		ValidForSeconds: int32(BundleValidity / time.Second),
+		Policy: &storev1.Policy{
+			Name: p.Name, Jurisdiction: p.Spec.Jurisdiction, RulePack: p.Spec.RulePack, GuardianConsentAge: p.Spec.GuardianConsentAge,
+			Processor: p.Spec.Processor.Name, CiioStatus: string(p.Spec.Processor.CIIOStatus),
+		},
+	}
+	if in.Notice != nil {
+		b.Notice = notice(in.Notice)
+	}
+	for _, h := range sorted(in.Holds, func(h residencyv1.RegulatoryHold) string { return h.Name }) {
+		b.Holds = append(b.Holds, &storev1.Hold{
+			Reference: h.Spec.Reference, From: stamp(h.Spec.EffectiveTime), Until: stamp(h.Spec.ExpiryTime),
+			Policies: sortedStrings(h.Spec.Scope.Policies), Recipients: sortedStrings(h.Spec.Scope.Recipients),
+		})
+	}
+	for _, m := range sorted(in.Mechanisms, func(m residencyv1.TransferMechanism) string { return m.Name }) {
+		b.Mechanisms = append(b.Mechanisms, mechanism(m))
+	}
+	for _, m := range sorted(in.LeadModels, func(m marketingv1.LeadModel) string { return m.Name }) {
+		b.LeadModels = append(b.LeadModels, leadModel(m))
+	}
+	for _, h := range sorted(in.SendHolds, func(h marketingv1.SendHold) string { return h.Name }) {
+		b.SendHolds = append(b.SendHolds, &storev1.SendHold{Name: h.Name, Campaigns: sortedStrings(h.Spec.Campaigns), Accounts: sortedStrings(h.Spec.Accounts)})
+	}
+	return b
+}
+
+func notice(n *residencyv1.PrivacyNotice) *storev1.Notice {
+	s := n.Spec
+	out := &storev1.Notice{
+		Name: n.Name, Revision: int64(s.Revision), ProcessorName: s.Processor.Name, ProcessorContact: s.Processor.Contact,
+		RetentionDays: int64(s.RetentionDays), StoragePlace: s.StoragePlace, Rights: languages(s.Rights), Refusal: languages(s.Refusal),
+	}
+	for _, p := range s.Purposes {
+		out.Purposes = append(out.Purposes, &storev1.Purpose{Name: string(p.Name), Description: languages(p.Description), Categories: words(p.Categories)})
+	}
+	for _, r := range s.Recipients {
+		out.Recipients = append(out.Recipients, &storev1.Recipient{
+			Name: r.Name, DisplayName: r.DisplayName, Contact: r.Contact, Country: r.Country, RightsChannel: r.RightsChannel,
+			Purposes: words(r.Purposes), Categories: words(r.Categories),
+		})
+	}
+	return out
+}
+
+func mechanism(m residencyv1.TransferMechanism) *storev1.Mechanism {
+	return &storev1.Mechanism{
+		Name: m.Name, Type: string(m.Spec.Type), State: string(m.Spec.State),
+		EffectiveAt: stamp(m.Spec.EffectiveTime), FiledAt: stamp(m.Spec.FiledTime), ExpiresAt: stamp(MechanismEnd(m.Spec)),
+		Recipients: sortedStrings(m.Spec.Scope.Recipients), Purposes: words(m.Spec.Scope.Purposes), Categories: words(m.Spec.Scope.Categories),
+		MaxPersons: m.Spec.Scope.MaxPersons,
+	}
+}
+
+// statutoryYears is how long the law lets an assessment or a certificate count (P24 9,
+// CERT 8). A contract ends when its parties say so.
+const statutoryYears = 3
+
+// MechanismEnd tells when a mechanism ends, by its own date or by law; zero means never.
+func MechanismEnd(m residencyv1.TransferMechanismSpec) metav1.Time {
+	if !m.ExpiryTime.IsZero() || m.EffectiveTime.IsZero() {
+		return m.ExpiryTime
+	}
+	if m.Type == residencyv1.MechanismSecurityAssessment || m.Type == residencyv1.MechanismCertification {
+		return metav1.NewTime(m.EffectiveTime.AddDate(statutoryYears, 0, 0))
+	}
+	return metav1.Time{}
+}
+
+func leadModel(m marketingv1.LeadModel) *storev1.LeadModel {
+	out := &storev1.LeadModel{Name: m.Name, HalfLifeDays: m.Spec.HalfLifeDays}
+	for _, r := range m.Spec.Rules {
+		out.Rules = append(out.Rules, &storev1.LeadRule{Name: r.Name, Event: r.Event, Match: r.Match, Points: float64(r.Points), MaxPerDay: r.MaxPerDay})
+	}
+	for _, s := range m.Spec.Stages {
+		out.Stages = append(out.Stages, &storev1.LeadStage{Name: s.Name, MinPoints: float64(s.MinPoints)})
+	}
+	return out
+}
+
+func languages(t metav1alpha1.LocalizedText) map[string]string {
+	out := map[string]string{"zh-CN": t.ZhCN}
+	if t.En != "" {
+		out["en"] = t.En
+	}
+	return out
+}
+
+func stamp(t metav1.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t.Time)
+}
+
+// words returns typed strings as plain ones, sorted.
+func words[S ~string](in []S) []string {
+	out := make([]string, len(in))
+	for i, s := range in {
+		out[i] = string(s)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func sortedStrings(in []string) []string { return slices.Sorted(slices.Values(in)) }
+
+func sorted[T any](in []T, name func(T) string) []T {
+	return slices.SortedFunc(slices.Values(in), func(a, b T) int { return strings.Compare(name(a), name(b)) })
+}

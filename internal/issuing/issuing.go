@@ -1,0 +1,151 @@
+// Package issuing keeps the certificates of stores and their clients in Secrets: one
+// authority for each store, in the manager's own namespace, and short-lived leaves beside
+// the pods that mount them.
+package issuing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/maodian-dev/maodian/internal/applying"
+	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/identity"
+	"github.com/maodian-dev/maodian/internal/pki"
+)
+
+// Keys of an authority's Secret beside those of kubernetes.io/tls.
+const (
+	managerCert = "manager.crt"
+	managerKey  = "manager.key"
+	caCert      = "ca.crt"
+
+	namespaceLabel = "residency.maodian.dev/namespace"
+	storeLabel     = "residency.maodian.dev/store"
+)
+
+// ErrNoAuthority says that a store has no authority yet.
+var ErrNoAuthority = errors.New("the store has no authority yet")
+
+// Issuer issues. Its client must not cache Secrets.
+type Issuer struct {
+	Client          client.Client
+	SystemNamespace string
+	Clock           clock.PassiveClock
+}
+
+// SecretName names the Secret of a store's authority.
+func SecretName(namespace, store string) string { return "ca-" + namespace + "-" + store }
+
+// EnsureAuthority makes the authority of a store where there is none, and keeps the
+// manager's own leaf in the same Secret current.
+func (i Issuer) EnsureAuthority(ctx context.Context, namespace, store string) error {
+	s, err := i.secret(ctx, namespace, store)
+	if errors.Is(err, ErrNoAuthority) {
+		return i.create(ctx, namespace, store)
+	}
+	if err != nil {
+		return err
+	}
+	authority, role := pair(s, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), managerRole(namespace, store)
+	if pki.Current(pair(s, managerCert, managerKey), authority, role, i.Clock.Now()) {
+		return nil
+	}
+	leaf, err := pki.Issue(authority, role, i.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("issue certificate of the manager: %w", err)
+	}
+	before := s.DeepCopy()
+	s.Data[managerCert], s.Data[managerKey] = leaf.Cert, leaf.Key
+	if err := i.Client.Patch(ctx, s, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("store certificate of the manager: %w", err)
+	}
+	return nil
+}
+
+func (i Issuer) create(ctx context.Context, namespace, store string) error {
+	authority, err := pki.NewAuthority("maodian "+namespace+"/"+store, i.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("make authority: %w", err)
+	}
+	leaf, err := pki.Issue(authority, managerRole(namespace, store), i.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("issue certificate of the manager: %w", err)
+	}
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: i.SystemNamespace, Name: SecretName(namespace, store),
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "maodian", namespaceLabel: namespace, storeLabel: store},
+		},
+		Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{
+			corev1.TLSCertKey: authority.Cert, corev1.TLSPrivateKeyKey: authority.Key,
+			managerCert: leaf.Cert, managerKey: leaf.Key,
+		},
+	}
+	if err := applying.IgnoreExists(i.Client.Create(ctx, s)); err != nil {
+		return fmt.Errorf("store authority: %w", err)
+	}
+	return nil
+}
+
+// EnsureLeaf keeps a current certificate for role in a Secret that belongs to owner.
+func (i Issuer) EnsureLeaf(ctx context.Context, role identity.Role, name string, owner desired.Owner, labels map[string]string) error {
+	s, err := i.secret(ctx, role.Namespace, role.Store)
+	if err != nil {
+		return err
+	}
+	authority := pair(s, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+	var have corev1.Secret
+	err = i.Client.Get(ctx, client.ObjectKey{Namespace: role.Namespace, Name: name}, &have)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read certificate: %w", err)
+	}
+	if err == nil && !metav1.IsControlledBy(&have, &metav1.ObjectMeta{UID: owner.UID}) {
+		return fmt.Errorf("read certificate: %w", applying.ErrForeign)
+	}
+	if string(have.Data[caCert]) == string(authority.Cert) && pki.Current(pair(&have, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), authority, role, i.Clock.Now()) {
+		return nil
+	}
+	leaf, err := pki.Issue(authority, role, i.Clock.Now())
+	if err != nil {
+		return fmt.Errorf("issue certificate: %w", err)
+	}
+	return applying.Children(ctx, i.Client, corev1ac.Secret(name, role.Namespace).WithLabels(labels).
+		WithOwnerReferences(metaac.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID).
+			WithController(true).WithBlockOwnerDeletion(true)).
+		WithType(corev1.SecretTypeTLS).
+		WithData(map[string][]byte{corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, caCert: authority.Cert}))
+}
+
+// secret reads the authority of a store, and refuses one of another store: two pairs of
+// names can join to the same name.
+func (i Issuer) secret(ctx context.Context, namespace, store string) (*corev1.Secret, error) {
+	var s corev1.Secret
+	err := i.Client.Get(ctx, client.ObjectKey{Namespace: i.SystemNamespace, Name: SecretName(namespace, store)}, &s)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, ErrNoAuthority
+	case err != nil:
+		return nil, fmt.Errorf("read authority: %w", err)
+	case s.Labels[namespaceLabel] != namespace || s.Labels[storeLabel] != store:
+		return nil, fmt.Errorf("read authority: %w", applying.ErrForeign)
+	}
+	return &s, nil
+}
+
+func managerRole(namespace, store string) identity.Role {
+	return identity.Role{Kind: identity.Manager, Namespace: namespace, Store: store}
+}
+
+func pair(s *corev1.Secret, cert, key string) pki.Pair {
+	return pki.Pair{Cert: s.Data[cert], Key: s.Data[key]}
+}
