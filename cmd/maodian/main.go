@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // the image is FROM scratch
 
 	_ "golang.org/x/crypto/x509roots/fallback" // used where the system has no authorities
 

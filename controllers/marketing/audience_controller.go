@@ -29,7 +29,7 @@ type AudienceReconciler struct{ Deps }
 // +kubebuilder:rbac:groups=marketing.maodian.dev,resources=audiences/status,verbs=patch
 
 // audienceInterval is how often people are counted anew.
-const audienceInterval = 2 * time.Minute
+const audienceInterval = 30 * time.Second
 
 // Reconcile sizes the audience.
 func (r *AudienceReconciler) Reconcile(ctx context.Context, a *marketingv1.Audience) (ctrl.Result, error) {

@@ -132,5 +132,5 @@ func noteOf(before, after answers, acknowledged bool) byte {
 			return notePending
 		}
 	}
-	return noteNone
+	return noteSaved
 }

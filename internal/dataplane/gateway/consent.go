@@ -187,12 +187,14 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, in session, p *s
 	http.Redirect(w, r, at("/consent/done", unusualLanguage(r)), http.StatusSeeOther)
 }
 
-// showDone thanks, and says what became of a withdrawal.
+// showDone thanks, and says what became of a withdrawal. Who has answered nothing is shown
+// the form: the page must not claim a record that there is not.
 func (h *handler) showDone(w http.ResponseWriter, r *http.Request) {
 	in, _ := h.sealer.session(r)
-	word := map[byte]string{noteWithdrawn: "done.withdrawn", notePending: "done.pending"}[in.note]
-	if word == "" {
-		word = "done"
+	word, answered := map[byte]string{noteSaved: "done", noteWithdrawn: "done.withdrawn", notePending: "done.pending"}[in.note]
+	if !answered {
+		http.Redirect(w, r, at("/consent", explicitLanguage(r)), http.StatusSeeOther)
+		return
 	}
 	h.render(w, r, http.StatusOK, h.pages.message(language(r), word))
 }

@@ -189,6 +189,7 @@ func TestConsent_LastPageTellsOfWithdrawals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.login()
+			wantStatus(t, r.do("/consent/done", nil), http.StatusSeeOther)
 			r.do("/consent", r.form("DirectMarketing"))
 			r.intake.unquiet = c.unquiet
 			w := r.do("/consent", r.form(c.grants...))

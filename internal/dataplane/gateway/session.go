@@ -27,7 +27,8 @@ const (
 // Outcomes that the page after the form tells about. They travel in the session, not in the
 // address, where proxies would log them.
 const (
-	noteNone byte = iota
+	noteNone byte = iota // nothing was answered yet
+	noteSaved
 	noteWithdrawn
 	notePending
 )

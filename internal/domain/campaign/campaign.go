@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	_ "time/tzdata" // an image FROM scratch has no time zones of its own
 )
 
 // ErrSchedule says that a schedule makes no sense; the message names the field.

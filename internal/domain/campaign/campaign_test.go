@@ -5,7 +5,6 @@ import (
 	"testing"
 	"testing/quick"
 	"time"
-	_ "time/tzdata"
 )
 
 func TestSchedule_At(t *testing.T) {
