@@ -16,6 +16,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 )
 
 // options of a run.
@@ -26,9 +29,11 @@ type options struct {
 	samples    string
 	state      string // folder of the cluster's state: etcd's files and logs
 	followers  int
+	from       int
 }
 
 func main() {
+	klog.SetLogger(logr.Discard()) // a closed port of the stage is no news for the audience
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -48,6 +53,7 @@ func run(ctx context.Context, args []string, stdout *os.File, stderr io.Writer) 
 	fs.StringVar(&o.kubectl, "kubectl", "kubectl", "program")
 	fs.StringVar(&o.samples, "samples", filepath.Join("config", "samples"), "folder of the samples")
 	fs.StringVar(&o.state, "state", filepath.Join(".dev", "cluster"), "folder of the local cluster's state; empty: another cluster")
+	fs.IntVar(&o.from, "from", 1, "chapter to begin with, where an earlier run broke off")
 	fs.IntVar(&o.followers, "followers", 2000, "size of the population")
 	if err := fs.Parse(args[1:]); err != nil {
 		return 2
@@ -77,8 +83,10 @@ func tell(ctx context.Context, o options, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := s.clean(ctx); err != nil {
-		return fmt.Errorf("clear an earlier run away: %w", err)
+	if o.from <= 1 {
+		if err := s.clean(ctx); err != nil {
+			return fmt.Errorf("clear an earlier run away: %w", err)
+		}
 	}
 	chapters := []struct {
 		title string
@@ -92,6 +100,9 @@ func tell(ctx context.Context, o options, r *report) error {
 		{"What the Kubernetes API knows of people: nothing", s.canary},
 	}
 	for i, c := range chapters {
+		if i+1 < o.from {
+			continue
+		}
 		r.chapter(i+1, c.title)
 		if err := c.tell(ctx); err != nil {
 			return errors.Join(fmt.Errorf("chapter %d: %w", i+1, err), s.hint(ctx))

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -37,11 +38,9 @@ const (
 // transfers is chapter 5.
 func (s *story) transfers(ctx context.Context) error {
 	s.secrets = append(s.secrets, secretKey)
-	s3, stop, err := s.zurich(ctx)
-	if err != nil {
+	if err := s.zurich(ctx); err != nil {
 		return err
 	}
-	defer stop()
 	if err := s.apply(ctx, s.sample("60-transfer-blocked.yaml")); err != nil {
 		return err
 	}
@@ -51,7 +50,7 @@ func (s *story) transfers(ctx context.Context) error {
 	}
 	s.report.check("leads-to-zurich", blocked.Status.Decision, "Refused")
 	s.refusals(blocked, "PIAMissing")
-	objects, err := s.objects(ctx, s3)
+	objects, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,10 +67,10 @@ func (s *story) transfers(ctx context.Context) error {
 		s.refusals(done)
 		return errStory
 	}
-	if err := s.arrived(ctx, s3, done); err != nil {
+	if err := s.arrived(ctx, done); err != nil {
 		return err
 	}
-	return s.held(ctx, s3)
+	return s.held(ctx)
 }
 
 func (s *story) refusals(t *residencyv1.DataTransfer, want ...string) {
@@ -87,13 +86,13 @@ func (s *story) refusals(t *residencyv1.DataTransfer, want ...string) {
 }
 
 // arrived reads the bucket as head office would.
-func (s *story) arrived(ctx context.Context, s3 *minio.Client, t *residencyv1.DataTransfer) error {
+func (s *story) arrived(ctx context.Context, t *residencyv1.DataTransfer) error {
 	want := subject.People(int64(s.expected.Transferable))
 	s.report.check("people included", t.Status.Persons, want)
 	for _, x := range t.Status.Excluded {
 		s.report.say("left out, %s: %s", x.Reason, x.Count)
 	}
-	objects, err := s.objects(ctx, s3)
+	objects, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,8 +135,8 @@ func (s *story) arrived(ctx context.Context, s3 *minio.Client, t *residencyv1.Da
 }
 
 // held lets an authority's order arrive.
-func (s *story) held(ctx context.Context, s3 *minio.Client) error {
-	before, err := s.objects(ctx, s3)
+func (s *story) held(ctx context.Context) error {
+	before, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,7 +152,7 @@ func (s *story) held(ctx context.Context, s3 *minio.Client) error {
 	}
 	s.report.check("the next one, after hold psb-2026-118", next.Status.Decision, "Refused")
 	s.refusals(next, "PublicSecurityHold")
-	after, err := s.objects(ctx, s3)
+	after, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
@@ -161,14 +160,14 @@ func (s *story) held(ctx context.Context, s3 *minio.Client) error {
 	return nil
 }
 
-// zurich puts up head office's bucket and returns a client of it.
-func (s *story) zurich(ctx context.Context) (*minio.Client, func(), error) {
+// zurich puts up head office's bucket.
+func (s *story) zurich(ctx context.Context) error {
 	if err := s.applyText(ctx, staged("zurich.yaml")); err != nil {
-		return nil, nil, err
+		return err
 	}
 	cert, key, err := s.ca.serve(s3Host)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	login := map[string][]byte{"accessKeyID": []byte(accessKey), "secretAccessKey": []byte(secretKey)}
 	for _, x := range []struct {
@@ -176,56 +175,86 @@ func (s *story) zurich(ctx context.Context) (*minio.Client, func(), error) {
 		data     map[string][]byte
 	}{{"zurich", "s3-tls", map[string][]byte{"tls.crt": cert, "tls.key": key}}, {"zurich", "s3-root", login}, {namespace, "group-crm-s3", login}} {
 		if err := s.secret(ctx, x.ns, x.name, x.data); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
 	if err := s.available(ctx, "zurich", "s3"); err != nil {
-		return nil, nil, err
+		return err
 	}
-	addr, stop, err := s.forward(ctx, "zurich", "app=s3", 443)
-	if err != nil {
-		return nil, nil, err
-	}
+	return s.withBucket(ctx, func(c *minio.Client) error {
+		if there, err := c.BucketExists(ctx, bucket); err != nil || there {
+			return err
+		}
+		return c.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+	})
+}
+
+// forwarded is a connection through a forwarded port of its own.
+type forwarded struct {
+	net.Conn
+	stop func()
+}
+
+// Close ends the connection and its port.
+func (f forwarded) Close() error {
+	defer f.stop()
+	return f.Conn.Close()
+}
+
+// withBucket looks into the bucket as head office would. Each connection has a port of its
+// own, since a forwarded port does not outlive the first connection that the server closes.
+func (s *story) withBucket(ctx context.Context, use func(*minio.Client) error) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
-	client, err := minio.New(s3Host, &minio.Options{
-		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Secure: true, Region: "us-east-1", BucketLookup: minio.BucketLookupPath,
-		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, addr)
-			},
+	t := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			addr, stop, err := s.forward(ctx, "zurich", "app=s3", 443)
+			if err != nil {
+				return nil, err
+			}
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			if err != nil {
+				stop()
+				return nil, err
+			}
+			return forwarded{conn, sync.OnceFunc(stop)}, nil
 		},
+	}
+	defer t.CloseIdleConnections()
+	client, err := minio.New(s3Host, &minio.Options{
+		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Secure: true, Region: "us-east-1", BucketLookup: minio.BucketLookupPath, Transport: t,
 	})
 	if err == nil {
-		err = client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+		err = use(client)
 	}
 	if err != nil {
-		stop()
-		return nil, nil, fmt.Errorf("make bucket: %w", err)
+		return fmt.Errorf("look into the bucket: %w", err)
 	}
-	return client, stop, nil
+	return nil
 }
 
 // objects reads the whole bucket.
-func (s *story) objects(ctx context.Context, s3 *minio.Client) (map[string][]byte, error) {
+func (s *story) objects(ctx context.Context) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for o := range s3.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
-		if o.Err != nil {
-			return nil, fmt.Errorf("list bucket: %w", o.Err)
+	err := s.withBucket(ctx, func(c *minio.Client) error {
+		for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
+			if o.Err != nil {
+				return o.Err
+			}
+			body, err := c.GetObject(ctx, bucket, o.Key, minio.GetObjectOptions{})
+			if err != nil {
+				return err
+			}
+			out[o.Key], err = io.ReadAll(body)
+			_ = body.Close()
+			if err != nil {
+				return err
+			}
 		}
-		body, err := s3.GetObject(ctx, bucket, o.Key, minio.GetObjectOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("read object: %w", err)
-		}
-		b, err := io.ReadAll(body)
-		_ = body.Close()
-		if err != nil {
-			return nil, fmt.Errorf("read object: %w", err)
-		}
-		out[o.Key] = b
-	}
-	return out, nil
+		return nil
+	})
+	return out, err
 }
 
 // forward opens a local port to a pod, through the API server.

@@ -47,7 +47,7 @@ type TransferInput struct {
 // goes on for hours. What was leased and not reported is the store's to settle.
 const (
 	backoffLimit = 1000
-	batchSize    = 32
+	batchSize    = 16
 	workers      = 8
 )
 
