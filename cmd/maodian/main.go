@@ -70,14 +70,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "maodian: --log-level must be DEBUG, INFO, WARN or ERROR")
 		return 2
 	}
-	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
+	slog.SetDefault(log)
 	part, ok := parts[args[0]]
 	if !ok {
 		fmt.Fprintln(stderr, usage)
 		return 2
 	}
 	if err := part(ctx, a, stdout); err != nil {
-		slog.Error("Stopped", "part", args[0], "error", err.Error())
+		log.Error("Stopped", "part", args[0], "error", err.Error())
 		return 1
 	}
 	return 0

@@ -48,21 +48,31 @@ func (r *AudienceReconciler) Reconcile(ctx context.Context, a *marketingv1.Audie
 	return ctrl.Result{RequeueAfter: applying.Sooner(retry, applying.Jitter(a.UID, wait))}, err
 }
 
+// leadModel waits for the model that the expression speaks of, if it names one.
+func (r *AudienceReconciler) leadModel(ctx context.Context, a *marketingv1.Audience, store string) (*conditions.Outcome, error) {
+	name := a.Spec.LeadModelRef.Name
+	if name == "" {
+		return nil, nil
+	}
+	m, err := gather.Find[marketingv1.LeadModel](ctx, r.Client, a.Namespace, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case m == nil || m.Spec.StoreRef.Name != store:
+		return conditions.Stall(marketingv1.ReasonLeadModelMissing, "no LeadModel %s for ConsentStore %s in this namespace", name, store), nil
+	case !conditions.True(m.Status.Conditions, metav1alpha1.ConditionReady, m.Generation):
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "LeadModel %s is not applied yet", name), nil
+	}
+	return nil, nil
+}
+
 func (r *AudienceReconciler) size(ctx context.Context, a *marketingv1.Audience) (*conditions.Outcome, error) {
 	store, out, err := r.storeOf(ctx, a.Namespace, a.Spec.StoreRef.Name)
 	if out != nil || err != nil {
 		return out, err
 	}
-	if name := a.Spec.LeadModelRef.Name; name != "" {
-		m, err := gather.Find[marketingv1.LeadModel](ctx, r.Client, a.Namespace, name)
-		switch {
-		case err != nil:
-			return nil, err
-		case m == nil || m.Spec.StoreRef.Name != store.Name:
-			return conditions.Stall(marketingv1.ReasonLeadModelMissing, "no LeadModel %s for ConsentStore %s in this namespace", name, store.Name), nil
-		case !conditions.True(m.Status.Conditions, metav1alpha1.ConditionReady, m.Generation):
-			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "LeadModel %s is not applied yet", name), nil
-		}
+	if out, err := r.leadModel(ctx, a, store.Name); out != nil || err != nil {
+		return out, err
 	}
 	c, err := r.Stores.Control(ctx, a.Namespace, store.Name)
 	if err != nil {

@@ -56,8 +56,8 @@ func (r *CampaignReconciler) check(ctx context.Context, s *campaignScope) (out *
 	switch {
 	case err != nil:
 		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.schedule`: %v", err), nil
-	case spec.Channel.Type != marketingv1.ChannelSubscription && spec.Channel.Type != marketingv1.ChannelMass:
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.channel.type` %s is not supported by this version: use Subscription or Mass", spec.Channel.Type), nil
+	case spec.Channel.Type != marketingv1.ChannelSubscription:
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.channel.type` %s is not sent by this version: use Subscription", spec.Channel.Type), nil
 	case s.policy == nil:
 		return conditions.Stall(metav1alpha1.ReasonPolicyMissing, "label the namespace with %s=<name of an existing ResidencyPolicy>", metav1alpha1.PolicyLabel), nil
 	case s.account == nil:
@@ -209,15 +209,10 @@ func (r *CampaignReconciler) applyJob(ctx context.Context, s *campaignScope) err
 		AppID: a.Spec.AppID, Hosts: texts(a.Spec.APIHosts), CredentialsSecret: a.Spec.CredentialsSecretRef.Name,
 		RunID: string(c.UID), Shards: shards(c.Spec), Suspend: s.suspended(), Channel: string(c.Spec.Channel.Type),
 	}
-	switch c.Spec.Channel.Type {
-	case marketingv1.ChannelSubscription:
-		t := c.Spec.Channel.Subscription
-		in.Subscription = &desired.SubscriptionTemplate{TemplateID: t.TemplateID, Page: t.Page, Data: map[string]string{}}
-		for k, v := range t.Data {
-			in.Subscription.Data[k] = string(v)
-		}
-	case marketingv1.ChannelMass:
-		in.Mass = &desired.MassMessage{Text: c.Spec.Channel.Mass.Text, MediaID: c.Spec.Channel.Mass.MediaID}
+	t := c.Spec.Channel.Subscription
+	in.Subscription = &desired.SubscriptionTemplate{TemplateID: t.TemplateID, Page: t.Page, Data: map[string]string{}}
+	for k, v := range t.Data {
+		in.Subscription.Data[k] = string(v)
 	}
 	if s.job != nil { // completions never change once a Job exists
 		in.Shards = *s.job.Spec.Completions

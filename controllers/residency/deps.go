@@ -50,7 +50,7 @@ const (
 // SetupWithManager registers every controller of the group.
 func SetupWithManager(m ctrl.Manager, d Deps) error {
 	return errors.Join(
-		(&PolicyReconciler{d}).setup(m),
+		(&PolicyReconciler{Deps: d}).setup(m),
 		(&StoreReconciler{d}).setup(m),
 		(&NoticeReconciler{d}).setup(m),
 		(&MechanismReconciler{d}).setup(m),

@@ -19,7 +19,6 @@ import (
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
-	"github.com/maodian-dev/maodian/internal/guard"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
@@ -27,7 +26,11 @@ import (
 const policyFinalizer = "residency.maodian.dev/guard"
 
 // PolicyReconciler attests nodes, installs the guard and reports what is outside.
-type PolicyReconciler struct{ Deps }
+type PolicyReconciler struct {
+	Deps
+
+	installed installed
+}
 
 // +kubebuilder:rbac:groups=residency.maodian.dev,resources=residencypolicies,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=residency.maodian.dev,resources=residencypolicies/status,verbs=patch
@@ -91,58 +94,17 @@ func (r *PolicyReconciler) attestNodes(ctx context.Context, s *policyScope) erro
 	return nil
 }
 
-// installGuard applies the compiled policy and removes what it no longer holds.
-func (r *PolicyReconciler) installGuard(ctx context.Context, s *policyScope) error {
-	g, err := guard.Compile(s.policy, guard.Options{Manager: r.Manager})
-	if err != nil {
-		return err
-	}
-	s.guardHash = g.Hash
-	keep := map[string]bool{}
-	for _, o := range g.Objects {
-		if err := applying.Children(ctx, r.Client, o.Apply); err != nil {
-			return fmt.Errorf("install guard: %w", err)
-		}
-		keep[o.Kind+"/"+o.Name] = true
-	}
-	return r.removeGuard(ctx, s.policy.Name, keep)
-}
-
-// guardKinds lists what a guard is made of: bindings first, which is the order to remove in.
-func guardKinds() map[string]func() client.ObjectList {
-	return map[string]func() client.ObjectList{
-		"ValidatingAdmissionPolicyBinding": func() client.ObjectList { return &arv1.ValidatingAdmissionPolicyBindingList{} },
-		"ValidatingAdmissionPolicy":        func() client.ObjectList { return &arv1.ValidatingAdmissionPolicyList{} },
-		"MutatingAdmissionPolicyBinding":   func() client.ObjectList { return &arv1.MutatingAdmissionPolicyBindingList{} },
-		"MutatingAdmissionPolicy":          func() client.ObjectList { return &arv1.MutatingAdmissionPolicyList{} },
-	}
-}
-
-func (r *PolicyReconciler) removeGuard(ctx context.Context, policy string, keep map[string]bool) error {
-	for kind, newList := range guardKinds() {
-		list := newList()
-		if err := r.Client.List(ctx, list, client.MatchingLabels(guard.Labels(policy))); err != nil {
-			return fmt.Errorf("list guard: %w", err)
-		}
-		for _, o := range watching.Items(list) {
-			if keep[kind+"/"+o.GetName()] {
-				continue
-			}
-			if err := client.IgnoreNotFound(r.Client.Delete(ctx, o)); err != nil {
-				return fmt.Errorf("remove guard: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
 // release lets a policy go that governs nothing any more. The node labels go first, while
 // the guard still says who may write them.
 func (r *PolicyReconciler) release(ctx context.Context, s *policyScope) error {
 	if err := r.attestNodes(ctx, s); err != nil {
 		return err
 	}
-	if err := r.removeGuard(ctx, s.policy.Name, nil); err != nil {
+	have, err := r.listGuard(ctx, s.policy.Name)
+	if err == nil {
+		err = r.removeGuard(ctx, have, nil)
+	}
+	if err != nil {
 		return err
 	}
 	if controllerutil.RemoveFinalizer(s.policy, policyFinalizer) {

@@ -88,7 +88,7 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 	if s.policy != nil {
 		facts, err := r.facts(ctx, s)
 		if err != nil {
-			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not tell the facts of this transfer yet", s.store.Name), nil
+			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not tell the facts of this transfer yet", s.store.Name), nil //nolint:nilerr // waiting for the store is an outcome
 		}
 		in.Store = facts
 	}
@@ -139,7 +139,7 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 	defer cancel()
 	answer, err := c.DeclareTransfer(ctx, &storev1.DeclareTransferRequest{Spec: gather.TransferSpec(t, s.leadModel)})
 	if err != nil {
-		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil //nolint:nilerr // waiting for the store is an outcome
 	}
 	if answer.GetTransfer().GetState() == stateRefused {
 		return s.refuse(explainStore(answer.GetTransfer().GetRefusals()), r.Clock.Now()), nil
@@ -192,7 +192,7 @@ func (r *TransferReconciler) follow(ctx context.Context, s *transferScope) (*con
 	}
 	x, err := getTransfer(ctx, c, string(s.transfer.UID))
 	if err != nil {
-		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", s.store.Name), nil
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", s.store.Name), nil //nolint:nilerr // waiting for the store is an outcome
 	}
 	s.record(x)
 	return s.observe(x, r.Clock.Now()), nil

@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		boot.ClusterCommand: first, boot.NodeCommand: node, boot.ProvisionerCommand: provision, boot.NetworkPolicyCommand: guard,
 	}
 	if len(args) == 0 {
-		return errors.New("no command given\n\n" + usage)
+		return errors.New("no command given; " + strings.TrimSpace(usage))
 	}
 	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		_, err := io.WriteString(stdout, usage)

@@ -181,7 +181,7 @@ func (s *story) zurich(ctx context.Context) error {
 	if err := s.available(ctx, "zurich", "s3"); err != nil {
 		return err
 	}
-	return s.withBucket(ctx, func(c *minio.Client) error {
+	return s.withBucket(func(c *minio.Client) error {
 		if there, err := c.BucketExists(ctx, bucket); err != nil || there {
 			return err
 		}
@@ -203,7 +203,7 @@ func (f forwarded) Close() error {
 
 // withBucket looks into the bucket as head office would. Each connection has a port of its
 // own, since a forwarded port does not outlive the first connection that the server closes.
-func (s *story) withBucket(ctx context.Context, use func(*minio.Client) error) error {
+func (s *story) withBucket(use func(*minio.Client) error) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.ca.pem)
 	t := &http.Transport{
@@ -237,7 +237,7 @@ func (s *story) withBucket(ctx context.Context, use func(*minio.Client) error) e
 // objects reads the whole bucket.
 func (s *story) objects(ctx context.Context) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	err := s.withBucket(ctx, func(c *minio.Client) error {
+	err := s.withBucket(func(c *minio.Client) error {
 		for o := range c.ListObjects(ctx, bucket, minio.ListObjectsOptions{Recursive: true}) {
 			if o.Err != nil {
 				return o.Err

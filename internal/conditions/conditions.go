@@ -34,22 +34,22 @@ type Outcome struct {
 	progress progress
 }
 
-// Ready: the object does what it is for.
+// Ready says: the object does what it is for.
 func Ready(reason metav1alpha1.ConditionReason, message string) Outcome {
 	return Outcome{metav1.ConditionTrue, reason, message, settled}
 }
 
-// Waiting: the operator goes on by itself.
+// Waiting says: the operator goes on by itself.
 func Waiting(reason metav1alpha1.ConditionReason, message string) Outcome {
 	return Outcome{metav1.ConditionUnknown, reason, message, reconciling}
 }
 
-// NotReady: it does not do what it is for, and what is missing may come by itself.
+// NotReady says: it does not do what it is for, and what is missing may come by itself.
 func NotReady(reason metav1alpha1.ConditionReason, message string) Outcome {
 	return Outcome{metav1.ConditionFalse, reason, message, settled}
 }
 
-// Stalled: nothing changes until somebody edits something.
+// Stalled says: nothing changes until somebody edits something.
 func Stalled(reason metav1alpha1.ConditionReason, message string) Outcome {
 	return Outcome{metav1.ConditionFalse, reason, message, stalled}
 }

@@ -32,12 +32,19 @@ const (
 	LedgerCreated  = "Created"  // the store has answered with this ledger: it must be there
 )
 
-// Names of a store's children.
-func StoreClaimName(store string) string     { return "data-" + store + "-0" }
-func StorePodName(store string) string       { return store + "-0" }
-func StoreTLSName(store string) string       { return store + "-store-tls" }
-func storeConfigName(store string) string    { return store + "-store-config" }
+// StoreClaimName names the claim of a store's volume.
+func StoreClaimName(store string) string { return "data-" + store + "-0" }
+
+// StorePodName names the store's one pod.
+func StorePodName(store string) string { return store + "-0" }
+
+// StoreTLSName names the Secret of the store's certificate.
+func StoreTLSName(store string) string { return store + "-store-tls" }
+
+// StoreDNS is the name under which a store answers in the cluster.
 func StoreDNS(namespace, name string) string { return name + "." + namespace + ".svc" }
+
+func storeConfigName(store string) string { return store + "-store-config" }
 
 // StoreClaim is the pinned volume. It has no owner: deleting a ConsentStore deletes no data.
 // It is created, never applied: the ledger's identity is written once.

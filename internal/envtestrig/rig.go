@@ -47,9 +47,12 @@ type Rig struct {
 	names atomic.Int64
 }
 
-// Run starts the API server, stores the rig, runs the tests of the package and stops the
-// server. TestMain exits with its result.
-func Run(m *testing.M, rig **Rig) int {
+// Setup prepares a package's tests; what it returns ends it again.
+type Setup func(*Rig) (stop func() error, err error)
+
+// Run starts the API server, stores the rig, runs what setup asks for and the tests of the
+// package, and stops the server. TestMain exits with its result.
+func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 	if os.Getenv(assets) == "" {
 		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver, etcd and kubectl: use `make test`, which builds them")
 		return 1
@@ -68,13 +71,30 @@ func Run(m *testing.M, rig **Rig) int {
 	if *rig, err = newRig(config); err != nil {
 		fmt.Fprintln(os.Stderr, "connect to API server:", err)
 	} else {
-		code = m.Run()
+		code = runWith(m, *rig, setup)
 	}
 	if err := env.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop API server:", err)
 		return 1
 	}
 	return code
+}
+
+func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {
+	for _, s := range setup {
+		stop, err := s(rig)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "set up:", err)
+			return 1
+		}
+		defer func() {
+			if err := stop(); err != nil {
+				fmt.Fprintln(os.Stderr, "tear down:", err)
+				code = 1
+			}
+		}()
+	}
+	return m.Run()
 }
 
 func newRig(config *rest.Config) (*Rig, error) {
@@ -157,15 +177,19 @@ func Eventually(t *testing.T, bound time.Duration, condition func(context.Contex
 	defer cancel()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+	var last error
 	for {
 		err := condition(ctx)
 		if err == nil {
 			return
 		}
+		if ctx.Err() == nil && !strings.Contains(err.Error(), "context deadline") {
+			last = err // not the one that our own bound causes
+		}
 		select {
 		case <-ctx.Done():
 			_, file, line, _ := runtime.Caller(1)
-			t.Fatalf("%s:%d: not within %v: %v", filepath.Base(file), line, bound, err)
+			t.Fatalf("%s:%d: not within %v: %v", filepath.Base(file), line, bound, last)
 		case <-tick.C:
 		}
 	}

@@ -174,8 +174,9 @@ func (c compiler) actions() []arv1.ValidationAction {
 		return []arv1.ValidationAction{arv1.Warn, arv1.Audit}
 	case residencyv1.EnforcementAudit:
 		return []arv1.ValidationAction{arv1.Audit}
+	default: // whatever is not known is enforced
+		return []arv1.ValidationAction{arv1.Deny, arv1.Audit}
 	}
-	return []arv1.ValidationAction{arv1.Deny, arv1.Audit} // whatever is not known is enforced
 }
 
 func (c compiler) selector() *metaac.LabelSelectorApplyConfiguration {

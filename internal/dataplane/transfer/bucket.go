@@ -17,24 +17,55 @@ import (
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 )
 
-// partSize bounds the memory of an upload of unknown length; 10,000 parts are the most.
-const partSize = 8 << 20
+// partSize bounds the memory of an upload of unknown length. S3 takes 10,000 parts and no
+// part below 5 MiB, so an object ends at 48 GiB.
+const partSize = 5 << 20
 
-// Errors of the destination. Their text holds no credential and no answer of the server.
+// unknownSize is the size of a body that is not at its end yet.
+const unknownSize = -1
+
+// attempts of one request, with growing pauses, about ten seconds together.
+const attempts = 10
+
+// Errors of the destination. Their text holds no credential and nothing of the server's
+// own words.
 var (
 	ErrDenied      = errors.New("DestinationDenied")
+	ErrRedirected  = errors.New("DestinationRedirected")
+	ErrUntrusted   = errors.New("DestinationUntrusted")
 	ErrUnreachable = errors.New("DestinationUnreachable")
 	ErrFailed      = errors.New("DestinationFailed")
 )
 
+// answers are the codes of S3 that an error repeats, and what they mean. Any other word is
+// the server's own, and might be anything.
+var answers = map[string]error{
+	"AccessDenied":                 ErrDenied,
+	"AuthorizationHeaderMalformed": ErrDenied,
+	"InvalidAccessKeyId":           ErrDenied,
+	"RequestTimeTooSkewed":         ErrDenied,
+	"SignatureDoesNotMatch":        ErrDenied,
+	"XAdminUserNotFound":           ErrDenied, // versitygw's InvalidAccessKeyId, with status 404
+	"EntityTooLarge":               ErrFailed,
+	"InternalError":                ErrFailed,
+	"InvalidBucketName":            ErrFailed,
+	"NoSuchBucket":                 ErrFailed,
+	"NoSuchUpload":                 ErrFailed,
+	"NotImplemented":               ErrFailed,
+	"QuotaExceeded":                ErrFailed,
+	"ServiceUnavailable":           ErrFailed,
+	"SlowDown":                     ErrFailed,
+}
+
 type s3Bucket struct {
 	client *minio.Client
 	bucket string
+	close  func()
 }
 
-// openBucket connects to the one host of the configuration: no proxy, no redirect, no
-// look-up of a region elsewhere.
-func openBucket(cfg Config) (Bucket, error) {
+// openBucket makes a client of the one host of the configuration: no proxy, no redirect,
+// no look-up of a region elsewhere. It connects at the first request.
+func openBucket(cfg Config, retries int) (*s3Bucket, error) {
 	access, err := config.Secret(cfg.CredentialsDir, "accessKeyID")
 	if err != nil {
 		return nil, err
@@ -51,21 +82,23 @@ func openBucket(cfg Config) (Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: `destination.s3.endpoint`", config.ErrConfig)
 	}
+	transport := &http.Transport{ // without Proxy: the environment has no say
+		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ResponseHeaderTimeout: time.Minute,
+		IdleConnTimeout:       time.Minute,
+		MaxIdleConnsPerHost:   2,
+	}
 	client, err := minio.New(u.Host, &minio.Options{
 		Creds:  credentials.NewStaticV4(access.Reveal(), secret.Reveal(), ""), //nolint:forbidigo // credentials, not a person
 		Secure: true, Region: cfg.Destination.S3.Region, BucketLookup: minio.BucketLookupPath,
-		Transport: &pinned{host: u.Host, next: &http.Transport{
-			TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: time.Minute,
-			MaxIdleConnsPerHost:   2,
-		}},
+		Transport: &pinned{host: u.Host, next: transport}, MaxRetries: retries,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: `destination.s3`", config.ErrConfig)
 	}
-	return &s3Bucket{client: client, bucket: cfg.Destination.S3.Bucket}, nil
+	return &s3Bucket{client: client, bucket: cfg.Destination.S3.Bucket, close: transport.CloseIdleConnections}, nil
 }
 
 // pinned refuses every host but one.
@@ -77,32 +110,56 @@ type pinned struct {
 // RoundTrip sends the request if it goes to the pinned host.
 func (p *pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Host != p.host || r.URL.Scheme != "https" {
-		return nil, fmt.Errorf("%w: the destination leads to another host", ErrDenied)
+		return nil, fmt.Errorf("%w: a request left for another host", ErrRedirected)
 	}
 	return p.next.RoundTrip(r)
 }
 
-// Put uploads in parts, so that the length need not be known. What an earlier, killed
-// upload left is removed first.
-func (b *s3Bucket) Put(ctx context.Context, name, contentType string, body io.Reader) error {
-	if err := b.client.RemoveIncompleteUpload(ctx, b.bucket, name); err != nil {
-		return publish(err)
+// Put uploads a body; one of unknown size in parts, after removing the parts that a killed
+// upload left. The object appears whole or not at all.
+func (b *s3Bucket) Put(ctx context.Context, name, contentType string, body io.Reader, size int64) error {
+	if size == unknownSize {
+		// Credentials that may only write cannot list uploads: the bucket's own rules clean up then.
+		if err := b.client.RemoveIncompleteUpload(ctx, b.bucket, name); err != nil && !answered(err) {
+			return publish(ctx, err)
+		}
 	}
-	_, err := b.client.PutObject(ctx, b.bucket, name, body, -1, minio.PutObjectOptions{ContentType: contentType, PartSize: partSize, NumThreads: 1})
-	if err != nil {
-		return publish(err)
-	}
-	return nil
+	_, err := b.client.PutObject(ctx, b.bucket, name, body, size, minio.PutObjectOptions{ContentType: contentType, PartSize: partSize, NumThreads: 1})
+	return publish(ctx, err)
+}
+
+// answered says that the server itself said no.
+func answered(err error) bool {
+	var res minio.ErrorResponse
+	return errors.As(err, &res) && res.StatusCode != 0
 }
 
 // publish keeps the kind of an error and drops its text.
-func publish(err error) error {
-	res := minio.ToErrorResponse(err)
+func publish(ctx context.Context, err error) error {
+	var res minio.ErrorResponse
+	var tlsErr *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, ErrDenied) || res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("%w: %s", ErrDenied, res.Code)
-	case res.StatusCode != 0:
-		return fmt.Errorf("%w: status %d, %s", ErrFailed, res.StatusCode, res.Code)
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("upload: %w", context.Cause(ctx))
+	case errors.Is(err, ErrRedirected):
+		return ErrRedirected
+	case errors.As(err, &tlsErr):
+		return fmt.Errorf("%w: its certificate cannot be verified", ErrUntrusted)
+	case !errors.As(err, &res):
+		return ErrUnreachable
 	}
-	return ErrUnreachable
+	code := res.Code
+	kind, known := answers[code]
+	if !known {
+		kind, code = ErrFailed, "code not known"
+	}
+	switch {
+	case res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized:
+		kind = ErrDenied
+	case res.StatusCode >= 300 && res.StatusCode < 400:
+		kind = ErrRedirected
+	}
+	return fmt.Errorf("%w: status %d, %s", kind, res.StatusCode, code)
 }

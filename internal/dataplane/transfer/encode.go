@@ -1,86 +1,116 @@
 package transfer
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"strings"
 )
+
+// writeBuffer gathers rows, so that the upload is not woken for each.
+const writeBuffer = 64 << 10
+
+// errRow says that the store sent something else than rows. It repeats none of it.
+var errRow = errors.New("RowInvalid: the store sent a row that is not one JSON object")
 
 // encoder writes rows in one format. A row comes as a JSON object with the fields of the
 // request, in their order.
 type encoder interface {
 	begin() error
 	row(raw []byte) error
+	end() error
 }
 
 func newEncoder(format string, fields []string, w io.Writer) encoder {
-	if format == "CSV" {
-		return &csvEncoder{fields: fields, w: csv.NewWriter(w)}
+	buffered := bufio.NewWriterSize(w, writeBuffer)
+	if format == CSV {
+		return &csvEncoder{fields: fields, w: csv.NewWriter(buffered), record: make([]string, len(fields))}
 	}
-	return lines{w}
+	return lines{buffered}
 }
 
-type lines struct{ w io.Writer }
+type lines struct{ w *bufio.Writer }
 
 func (lines) begin() error { return nil }
 
 func (l lines) row(raw []byte) error {
-	_, err := l.w.Write(append(raw, '\n'))
-	return err
+	if len(raw) == 0 || raw[0] != '{' || bytes.IndexByte(raw, '\n') >= 0 {
+		return errRow
+	}
+	if _, err := l.w.Write(raw); err != nil {
+		return err
+	}
+	return l.w.WriteByte('\n')
 }
+
+func (l lines) end() error { return l.w.Flush() }
 
 type csvEncoder struct {
 	fields []string
 	w      *csv.Writer
+	record []string
 }
 
-func (c *csvEncoder) begin() error {
-	if err := c.w.Write(c.fields); err != nil {
-		return err
-	}
-	c.w.Flush()
-	return c.w.Error()
-}
+func (c *csvEncoder) begin() error { return c.w.Write(c.fields) }
 
 func (c *csvEncoder) row(raw []byte) error {
-	var object map[string]any
-	if err := json.Unmarshal(raw, &object); err != nil {
-		return fmt.Errorf("decode row: %w", err)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
+		return errRow
 	}
-	record := make([]string, len(c.fields))
 	for i, f := range c.fields {
-		record[i] = cell(object[f])
+		v, err := cell(object[f])
+		if err != nil {
+			return errRow
+		}
+		c.record[i] = v
 	}
-	if err := c.w.Write(record); err != nil {
-		return err
-	}
+	return c.w.Write(c.record)
+}
+
+func (c *csvEncoder) end() error {
 	c.w.Flush()
 	return c.w.Error()
 }
 
-// cell renders a value; a text that a spreadsheet would run as a formula is disarmed.
-func cell(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case []any:
-		parts := make([]string, len(v))
-		for i, x := range v {
-			parts[i] = fmt.Sprint(x)
+// cell renders a value. Numbers keep their digits; the items of a list are joined.
+func cell(raw json.RawMessage) (string, error) {
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return "", nil
+	case raw[0] == '"':
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return disarm(s), err
+	case raw[0] == '[':
+		var list []json.RawMessage
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return "", err
 		}
-		return disarm(strings.Join(parts, ";"))
-	case string:
-		return disarm(v)
+		parts := make([]string, len(list))
+		for i, item := range list {
+			var err error
+			if parts[i], err = cell(item); err != nil {
+				return "", err
+			}
+		}
+		return strings.Join(parts, ";"), nil // a spreadsheet that splits at `;` finds each item disarmed
 	default:
-		return fmt.Sprint(v)
+		return string(raw), nil
 	}
 }
 
+// disarm keeps a spreadsheet from running a text as a formula. East Asian editions take
+// the full-width signs for the same.
 func disarm(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
+	for _, r := range s {
+		if strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
+			return "'" + s
+		}
+		break
 	}
 	return s
 }

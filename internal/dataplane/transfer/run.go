@@ -4,6 +4,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,13 +13,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 
-	"github.com/maodian-dev/maodian/internal/dataplane/config"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -26,58 +24,13 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
-// Config is the transfer's configuration file.
-type Config struct {
-	TransferID     string             `json:"transferID"`
-	Name           string             `json:"name"`
-	Format         string             `json:"format"`
-	Fields         []string           `json:"fields"`
-	Store          storeclient.Config `json:"store"`
-	TLS            identity.Files     `json:"tls"`
-	CredentialsDir string             `json:"credentialsDir"`
-	ExtraCAFile    string             `json:"extraCAFile"`
-	Destination    Destination        `json:"destination"`
-}
+// finishAttempts bounds how long a Job waits for a store that is away, a second each.
+const finishAttempts = 60
 
-// Destination is where the records go.
-type Destination struct {
-	Type string `json:"type"`
-	S3   S3     `json:"s3"`
-}
-
-// S3 is a bucket.
-type S3 struct {
-	Endpoint string `json:"endpoint"` // https://host[:port]
-	Region   string `json:"region"`
-	Bucket   string `json:"bucket"`
-	Prefix   string `json:"prefix"`
-}
-
-// Validate checks the file and sets what it leaves out.
-func (c *Config) Validate() error {
-	if c.Destination.Type != "S3" {
-		return fmt.Errorf("DestinationUnsupported: destination %s is not built yet; use S3", c.Destination.Type)
-	}
-	if c.Format != "JSONLines" && c.Format != "CSV" {
-		return fmt.Errorf("FormatUnsupported: format %s is not built yet; use JSONLines or CSV", c.Format)
-	}
-	u, err := url.Parse(c.Destination.S3.Endpoint)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
-		return fmt.Errorf("%w: `destination.s3.endpoint` must be https://host[:port]", config.ErrConfig)
-	}
-	if len(c.Fields) == 0 {
-		return fmt.Errorf("%w: `fields` must be set", config.ErrConfig)
-	}
-	if c.Destination.S3.Region == "" {
-		c.Destination.S3.Region = "us-east-1"
-	}
-	return config.Require("transferID", c.TransferID, "name", c.Name, "store.address", c.Store.Address,
-		"credentialsDir", c.CredentialsDir, "destination.s3.bucket", c.Destination.S3.Bucket)
-}
-
-// Bucket takes objects. Put returns when the object is there, whole.
+// Bucket takes objects. Put returns when the object is there, whole; a size below zero is
+// not known yet.
 type Bucket interface {
-	Put(ctx context.Context, name, contentType string, body io.Reader) error
+	Put(ctx context.Context, name, contentType string, body io.Reader, size int64) error
 }
 
 // Job is one transfer.
@@ -86,22 +39,24 @@ type Job struct {
 	Store  storev1connect.TransferServiceClient
 	Bucket Bucket
 	Clock  func() time.Time
+	Wait   func(ctx context.Context, d time.Duration) error
 	Log    *slog.Logger
 }
 
 // Run runs the transfer of the configuration.
 func Run(ctx context.Context, cfg Config) error {
-	bucket, err := openBucket(cfg)
+	bucket, err := openBucket(cfg, attempts)
 	if err != nil {
 		return err
 	}
+	defer bucket.close()
 	src, err := identity.NewFileSource(cfg.TLS)
 	if err != nil {
 		return err
 	}
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
-	j := &Job{Config: cfg, Store: client.Transfer, Bucket: bucket, Clock: time.Now, Log: slog.Default().With("transfer", cfg.TransferID)}
+	j := &Job{Config: cfg, Store: client.Transfer, Bucket: bucket, Clock: time.Now, Wait: wait, Log: slog.Default().With("transfer", cfg.TransferID)}
 	return j.Run(ctx)
 }
 
@@ -132,8 +87,9 @@ func (j *Job) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
-	if err := j.Bucket.Put(ctx, j.object("manifest.json"), "application/json", strings.NewReader(string(body)+"\n")); err != nil {
-		return err
+	body = append(body, '\n')
+	if err := j.Bucket.Put(ctx, j.object("manifest.json"), "application/json", bytes.NewReader(body), int64(len(body))); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
 	}
 	return j.finish(ctx, m)
 }
@@ -142,13 +98,14 @@ func (j *Job) Run(ctx context.Context) error {
 type Manifest struct {
 	TransferID  string    `json:"transferID"`
 	Name        string    `json:"name"`
+	Recipient   string    `json:"recipient"`
 	Object      string    `json:"object"`
 	SHA256      string    `json:"sha256"`
 	Rows        int64     `json:"rows"`
 	Bytes       int64     `json:"bytes"`
 	Fields      []string  `json:"fields"`
 	Partial     bool      `json:"partial"`
-	StoppedBy   string    `json:"stoppedBy,omitempty"`
+	StoppedBy   string    `json:"stoppedBy,omitempty"` // reason code, when partial
 	StartedAt   time.Time `json:"startedAt"`
 	CompletedAt time.Time `json:"completedAt"`
 }
@@ -158,34 +115,42 @@ func (j *Job) object(name string) string { return j.Destination.S3.Prefix + j.Na
 // send streams rows into one object, hashing what goes through.
 func (j *Job) send(ctx context.Context) (Manifest, error) {
 	kind, file := "application/x-ndjson", "part-00000.jsonl"
-	if j.Format == "CSV" {
+	if j.Format == CSV {
 		kind, file = "text/csv; charset=utf-8", "part-00000.csv"
 	}
-	m := Manifest{TransferID: j.TransferID, Name: j.Name, Object: j.object(file), Fields: j.Fields}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	m := Manifest{TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Object: j.object(file), Fields: j.Fields}
 	read, write := io.Pipe()
+	reading, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	put := make(chan error, 1)
 	go func() {
-		err := j.Bucket.Put(ctx, m.Object, kind, read)
-		_ = read.CloseWithError(errors.Join(err, io.ErrClosedPipe)) // a failed upload stops the writer
+		err := j.Bucket.Put(ctx, m.Object, kind, read, unknownSize)
+		if err != nil {
+			stop(err)
+		}
+		_ = read.CloseWithError(io.ErrClosedPipe) // a failed upload stops the writer
 		put <- err
 	}()
 	sum := sha256.New()
 	count := &counter{w: io.MultiWriter(write, sum)}
-	stopped, err := j.rows(ctx, &m, newEncoder(j.Format, j.Fields, count))
+	stopped, err := j.rows(reading, &m, newEncoder(j.Format, j.Fields, count))
+	first := context.Cause(reading)
 	_ = write.CloseWithError(err) // nil ends the object; an error breaks it off, so that no half object looks whole
 	putErr := <-put
-	if putErr != nil {
-		return m, putErr
-	}
-	if err != nil {
+	switch {
+	case err != nil && first != nil: // the upload failed first, and the rows for want of it
+		return m, fmt.Errorf("write %s: %w", file, first)
+	case err != nil:
 		return m, err
+	case putErr != nil:
+		return m, fmt.Errorf("write %s: %w", file, putErr)
 	}
 	m.SHA256, m.Bytes, m.StoppedBy, m.Partial = hex.EncodeToString(sum.Sum(nil)), count.n, stopped, stopped != ""
 	return m, nil
 }
 
+// rows writes what the store sends. A stream that the store stopped ends with the reason;
+// one that merely broke is an error.
 func (j *Job) rows(ctx context.Context, m *Manifest, enc encoder) (stopped string, err error) {
 	stream, err := j.Store.StreamRows(ctx, &storev1.StreamRowsRequest{TransferId: j.TransferID})
 	if err != nil {
@@ -195,23 +160,25 @@ func (j *Job) rows(ctx context.Context, m *Manifest, enc encoder) (stopped strin
 	if err := enc.begin(); err != nil {
 		return "", fmt.Errorf("write rows: %w", err)
 	}
-	for stream.Receive() {
-		msg := stream.Msg()
-		for _, row := range msg.GetRows() {
+	for stopped == "" && stream.Receive() {
+		for _, row := range stream.Msg().GetRows() {
 			if err := enc.row(row); err != nil {
 				return "", fmt.Errorf("write rows: %w", err)
 			}
 			m.Rows++
 		}
-		if msg.GetStoppedBy() != "" {
-			j.Log.Warn("Transfer stopped", "reason", msg.GetStoppedBy(), "rows", m.Rows)
-			return msg.GetStoppedBy(), nil
-		}
+		stopped = stream.Msg().GetStoppedBy()
 	}
 	if err := stream.Err(); err != nil {
 		return "", fmt.Errorf("stream rows: %w", err)
 	}
-	return "", nil
+	if err := enc.end(); err != nil {
+		return "", fmt.Errorf("write rows: %w", err)
+	}
+	if stopped != "" {
+		j.Log.Warn("Transfer stopped", "reason", stopped, "rows", m.Rows)
+	}
+	return stopped, nil
 }
 
 // closed drops the error of closing a stream that was read to its end or given up.
@@ -233,15 +200,24 @@ func (j *Job) finish(ctx context.Context, m Manifest) error {
 			j.Log.Info("Transfer finished", "rows", m.Rows, "bytes", m.Bytes, "partial", m.Partial)
 			return nil
 		}
-		if connect.CodeOf(err) != connect.CodeUnavailable || ctx.Err() != nil || try > 60 {
+		if connect.CodeOf(err) != connect.CodeUnavailable || try == finishAttempts {
 			return fmt.Errorf("finish transfer: %w", err)
 		}
-		t := time.NewTimer(time.Second)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
+		if err := j.Wait(ctx, time.Second); err != nil {
+			return fmt.Errorf("finish transfer: %w", err)
 		}
-		t.Stop()
+	}
+}
+
+// wait pauses, unless the Job is told to end.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -119,7 +118,7 @@ func (h host) nodes(context.Context) error {
 			return err
 		}
 		go func() {
-			var status syscall.WaitStatus = <-end
+			status := <-end
 			log.Printf("node %s is lost (status %d)", m.Name, status)
 		}()
 		for _, args := range [][]string{

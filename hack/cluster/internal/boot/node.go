@@ -156,7 +156,7 @@ func (g guest) runtime(ctx context.Context) error {
 		"containerd.toml":        func() ([]byte, error) { return manifest.Containerd(g.Cluster, g.Member, version) },
 		"kubelet.yaml":           func() ([]byte, error) { return manifest.Kubelet(g.Cluster, g.Member) },
 		"kube-proxy.yaml":        func() ([]byte, error) { return manifest.KubeProxy(g.Cluster, g.Member) },
-		"resolv.conf":            func() ([]byte, error) { return []byte("nameserver " + config.DNSIP + "\n"), nil },
+		"resolv.conf":            func() ([]byte, error) { return fmt.Append(nil, "nameserver ", config.DNSIP, "\n"), nil }, //nolint:unparam // the others can fail
 	} {
 		b, err := render()
 		if err != nil {

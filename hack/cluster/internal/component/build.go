@@ -29,12 +29,17 @@ type Builder struct {
 	Version string
 }
 
+// prepare makes the cache folder and returns the Go release, which is part of every key.
+func (b *Builder) prepare(ctx context.Context) (version string, err error) {
+	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
+		return "", fmt.Errorf("create cache: %w", err)
+	}
+	return b.goVersion(ctx)
+}
+
 // Ensure builds what is missing of the given components and returns the path of every program by its name.
 func (b *Builder) Ensure(ctx context.Context, components []Component) (map[string]string, error) {
-	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
-		return nil, fmt.Errorf("create cache: %w", err)
-	}
-	version, err := b.goVersion(ctx)
+	version, err := b.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -28,9 +28,9 @@ import (
 const (
 	poll      = 50 * time.Millisecond
 	killLimit = 10 * time.Second
-	// marker is a file that only a state folder holds, so that nothing else is ever removed
+	// marker is a file that only a state folder holds, so that nothing else is ever removed.
 	marker = ".maodian-cluster"
-	// recordFile names the first process
+	// recordFile names the first process.
 	recordFile = "process.json"
 )
 
@@ -140,7 +140,7 @@ func (m *Manager) Down(ctx context.Context) error {
 func (m *Manager) kill(ctx context.Context) error {
 	r, err := m.read()
 	if err != nil || !r.Process.Alive() {
-		return nil
+		return nil //nolint:nilerr // no record, or its process is gone: nothing is left to end
 	}
 	p, err := os.FindProcess(r.Process.PID)
 	if err != nil {

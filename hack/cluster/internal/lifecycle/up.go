@@ -90,12 +90,12 @@ func bridgeFilter(ctx context.Context) error {
 func (m *Manager) adopt(ctx context.Context, c config.Cluster, images []string) (bool, error) {
 	r, client, err := m.running()
 	if err != nil {
-		return false, nil
+		return false, nil //nolint:nilerr // none runs: one is to be started
 	}
 	old, err := boot.Load(m.State)
 	if err != nil || healthy(ctx, client, old) != nil {
 		m.say("the cluster that runs is not healthy; starting anew")
-		return false, nil
+		return false, nil //nolint:nilerr // an unhealthy cluster is replaced, whatever ails it
 	}
 	oldID, errOld := old.ID()
 	newID, errNew := c.ID()

@@ -1,0 +1,163 @@
+package residency_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/controllers/residency"
+	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/envtestrig"
+	"github.com/maodian-dev/maodian/internal/gather"
+	"github.com/maodian-dev/maodian/internal/issuing"
+)
+
+var (
+	rig    *envtestrig.Rig
+	stores = &envtestrig.Stores{}
+	now    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+)
+
+const (
+	policyName = "cn-mainland"
+	labelKey   = "maodian.node-restriction.kubernetes.io/jurisdiction"
+	driver     = "local.maodian.dev"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(envtestrig.Run(m, &rig, envtestrig.Controllers(wire), world))
+}
+
+func wire(r *envtestrig.Rig, m ctrl.Manager) error {
+	c, clock := m.GetClient(), clocktesting.NewFakePassiveClock(now)
+	var ids atomic.Int64
+	return residency.SetupWithManager(m, residency.Deps{
+		Client: c, Scheme: r.Scheme, Clock: clock, Manager: envtestrig.Manager, Stores: stores, ExtraCA: "PEM",
+		Issuer:   issuing.Issuer{Client: c, SystemNamespace: envtestrig.SystemNamespace, Clock: clock},
+		Pusher:   &gather.Pusher{Reader: c, Stores: stores, Clock: clock},
+		Platform: desired.Platform{Image: "registry.maodian.test/maodian:dev", SystemNamespace: envtestrig.SystemNamespace, ExtraCA: true},
+		NewID:    func() string { return fmt.Sprintf("ledger-%d", ids.Add(1)) },
+		NewKey:   func() ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil },
+	})
+}
+
+// world makes what all tests share: the sample policy and four nodes of which two count.
+func world(r *envtestrig.Rig) (func() error, error) {
+	ctx := context.Background()
+	for name, signals := range map[string][3]string{
+		"hz1":  {"cn-hangzhou", "cn-hangzhou-h", "alicloud://cn-hangzhou.i-hz1"},
+		"bj1":  {"cn-north-1", "cn-north-1a", "aws:///cn-north-1a/i-bj1"},
+		"hk1":  {"cn-hongkong", "cn-hongkong-b", "alicloud://cn-hongkong.i-hk1"},
+		"odd1": {"cn-hangzhou", "cn-hangzhou-h", "alicloud://cn-hongkong.i-odd1"},
+	} {
+		n := &corev1.Node{Spec: corev1.NodeSpec{ProviderID: signals[2]}}
+		n.Name, n.Labels = name, map[string]string{corev1.LabelTopologyRegion: signals[0], corev1.LabelTopologyZone: signals[1]}
+		if err := r.Client.Create(ctx, n); err != nil {
+			return nil, err
+		}
+	}
+	objects, err := envtestrig.Objects(sampleFile("00-policy"))
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return nil }, r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(objects[0]), client.FieldOwner("git"))
+}
+
+func sampleFile(name string) string {
+	return filepath.Join(envtestrig.Root(), "config", "samples", name+".yaml")
+}
+
+// sample reads the object of a kind from a sample, for a namespace of the test's own.
+func sample[T client.Object](t *testing.T, file, kind, namespace string, into T) T {
+	t.Helper()
+	objects, err := envtestrig.Objects(sampleFile(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if o.GetKind() != kind {
+			continue
+		}
+		raw, err := json.Marshal(o.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, into); err != nil {
+			t.Fatal(err)
+		}
+		into.SetNamespace(namespace)
+		return into
+	}
+	t.Fatalf("no %s in %s", kind, file)
+	return into
+}
+
+// get reads an object again.
+func get[T client.Object](ctx context.Context, o T) (T, error) {
+	return o, rig.Client.Get(ctx, client.ObjectKeyFromObject(o), o)
+}
+
+// readyStore makes the sample's store in namespace and does what a cluster would until it
+// is Ready.
+func readyStore(t *testing.T, namespace string) *residencyv1.ConsentStore {
+	t.Helper()
+	cs := newStore(t, namespace, nil)
+	placeStore(t, cs, "hz1")
+	rig.Bind(t, namespace, desired.StoreClaimName(cs.Name), driver, envtestrig.In(corev1.LabelTopologyRegion, "cn-hangzhou"))
+	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
+	return cs
+}
+
+// newStore makes notice and store of the samples.
+func newStore(t *testing.T, namespace string, change func(*residencyv1.ConsentStore)) *residencyv1.ConsentStore {
+	t.Helper()
+	rig.Create(t, sample(t, "10-notice", "PrivacyNotice", namespace, &residencyv1.PrivacyNotice{}))
+	cs := sample(t, "20-store", "ConsentStore", namespace, &residencyv1.ConsentStore{})
+	if change != nil {
+		change(cs)
+	}
+	rig.Create(t, cs)
+	return cs
+}
+
+// placeStore waits for the claim and runs the pod on node.
+func placeStore(t *testing.T, cs *residencyv1.ConsentStore, node string) *corev1.Pod {
+	t.Helper()
+	waitClaim(t, cs)
+	p := rig.Pod(t, cs.Namespace, desired.StorePodName(cs.Name), desired.Labels(desired.Store, cs.Name))
+	rig.Place(t, p, node)
+	return p
+}
+
+func waitClaim(t *testing.T, cs *residencyv1.ConsentStore) *corev1.PersistentVolumeClaim {
+	t.Helper()
+	c := &corev1.PersistentVolumeClaim{}
+	c.Namespace, c.Name = cs.Namespace, desired.StoreClaimName(cs.Name)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		_, err := get(ctx, c)
+		return err
+	})
+	return c
+}
+
+func waitStore(t *testing.T, cs *residencyv1.ConsentStore, kind, status string, reason any) {
+	t.Helper()
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, cs); err != nil {
+			return err
+		}
+		return envtestrig.Says(cs.Status.Conditions, kind, status, fmt.Sprint(reason))
+	})
+}

@@ -1,0 +1,267 @@
+package residency_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/envtestrig"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// canary stands for every credential: it must appear in no status and no event.
+const canary = "CANARY-SECRET-7f3a"
+
+// transferWorld is a policy, a namespace and a ready store of the test's own.
+func transferWorld(t *testing.T) (policy, namespace string) {
+	t.Helper()
+	p := ownPolicy(t, nil)
+	ns := rig.Namespace(t, p.Name)
+	rig.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "group-crm-s3"},
+		Data: map[string][]byte{"accessKeyID": []byte(canary), "secretAccessKey": []byte(canary)}})
+	readyStore(t, ns)
+	return p.Name, ns
+}
+
+func blocked(t *testing.T, ns string) *residencyv1.DataTransfer {
+	t.Helper()
+	x := sample(t, "60-transfer-blocked", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	rig.Create(t, x)
+	return x
+}
+
+func allowed(t *testing.T, ns string) *residencyv1.DataTransfer {
+	t.Helper()
+	rig.Create(t, sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{}))
+	x := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	rig.Create(t, x)
+	return x
+}
+
+func waitTransfer(t *testing.T, x *residencyv1.DataTransfer, kind, status string, reason any) {
+	t.Helper()
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, x); err != nil {
+			return err
+		}
+		return envtestrig.Says(x.Status.Conditions, kind, status, fmt.Sprint(reason))
+	})
+}
+
+func codes(x *residencyv1.DataTransfer) (out []string) {
+	for _, r := range x.Status.Refusals {
+		out = append(out, r.Code)
+	}
+	return out
+}
+
+// answer sets what the store says of a transfer.
+func answer(ns string, x *residencyv1.DataTransfer, say *storev1.Transfer) {
+	say.TransferId = string(x.UID)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Transfers[say.GetTransferId()] = say })
+}
+
+func noJob(t *testing.T, ns, name string) {
+	t.Helper()
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name + "-transfer"}}
+	if _, err := get(t.Context(), j); !apierrors.IsNotFound(err) {
+		t.Errorf("a Job was made: %v", err)
+	}
+}
+
+func TestATransferIsRefusedWithEveryReason(t *testing.T) {
+	_, ns := transferWorld(t)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.AnyoneConsents = false })
+	x := blocked(t, ns)
+	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
+	if x.Status.Decision != residencyv1.DecisionRefused || !slices.Equal(codes(x), []string{"PIAMissing", "ConsentMissing"}) {
+		t.Errorf("decision = %s by %v", x.Status.Decision, codes(x))
+	}
+	for _, r := range x.Status.Refusals {
+		if len(r.Cites) == 0 || r.Message == "" || r.Remedy == "" {
+			t.Errorf("%s does not explain itself: %+v", r.Code, r)
+		}
+	}
+	if err := envtestrig.Says(x.Status.Conditions, "Complete", "False", string(metav1alpha1.ReasonRefused)); err != nil {
+		t.Error(err)
+	}
+	noJob(t, ns, x.Name)
+}
+
+func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {
+	_, ns := transferWorld(t)
+	x := allowed(t, ns)
+	waitTransfer(t, x, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	if x.Status.Decision != residencyv1.DecisionAllowed || len(x.Status.Refusals) != 0 {
+		t.Errorf("decision = %s by %v", x.Status.Decision, codes(x))
+	}
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: x.Status.JobName}}
+	if _, err := get(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if j.Spec.Template.Spec.NodeSelector[labelKey] != policyName {
+		t.Errorf("the Job is not pinned: %v", j.Spec.Template.Spec.NodeSelector)
+	}
+	answer(ns, x, &storev1.Transfer{State: "Started"})
+	waitTransfer(t, x, "Ready", "True", residencyv1.ReasonTransferring)
+	answer(ns, x, &storev1.Transfer{
+		State: "Complete", Persons: "612", NewlyCounted: "600", Excluded: []*storev1.Excluded{{Reason: "ConsentMissing", People: "1388"}},
+		Manifest: &storev1.Manifest{Object: "cn/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: 612, Bytes: 99},
+	})
+	waitTransfer(t, x, "Complete", "True", metav1alpha1.ReasonComplete)
+	st := x.Status
+	if st.Persons != "612" || st.PersonsCounted != "600" || st.Manifest.Rows != "612" || *st.Manifest.Bytes != 99 || len(st.Excluded) != 1 {
+		t.Errorf("status = %+v", st)
+	}
+}
+
+func TestAnAllowedTransferToFewPeopleTellsNoSize(t *testing.T) {
+	_, ns := transferWorld(t)
+	x := allowed(t, ns)
+	waitTransfer(t, x, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	answer(ns, x, &storev1.Transfer{State: "Complete", Persons: "<20", NewlyCounted: "<20",
+		Manifest: &storev1.Manifest{Object: "cn/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: -1, Bytes: -1}})
+	waitTransfer(t, x, "Complete", "True", metav1alpha1.ReasonComplete)
+	if m := x.Status.Manifest; m.Rows != "<20" || m.Bytes != nil {
+		t.Errorf("manifest = %+v", m)
+	}
+}
+
+func TestAHoldRefusesTheNextTransferAndStopsARunningOne(t *testing.T) {
+	policy, ns := transferWorld(t)
+	running := allowed(t, ns)
+	waitTransfer(t, running, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	h := sample(t, "70-hold", "RegulatoryHold", "", &residencyv1.RegulatoryHold{})
+	h.Name, h.Spec.Scope.Policies = rig.Name("hold"), []string{policy}
+	rig.Create(t, h)
+	next := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	next.Name = "the-next-one"
+	rig.Create(t, next)
+	waitTransfer(t, next, "Stalled", "True", metav1alpha1.ReasonRefused)
+	if !slices.Equal(codes(next), []string{"PublicSecurityHold"}) {
+		t.Errorf("refused by %v", codes(next))
+	}
+	answer(ns, running, &storev1.Transfer{State: "Stopped", Persons: "40", NewlyCounted: "40",
+		Manifest: &storev1.Manifest{Object: "cn/m.json", Sha256: fmt.Sprintf("%064d", 1), Rows: 40, Bytes: 9, Partial: true, StoppedBy: "PublicSecurityHold"}})
+	waitTransfer(t, running, "Stalled", "True", residencyv1.ReasonTransferStopped)
+	if running.Status.Decision != residencyv1.DecisionAllowed {
+		t.Errorf("what has started is decided anew: %s", running.Status.Decision)
+	}
+	if err := rig.Client.Delete(t.Context(), h); err != nil { // the hold is lifted: what was refused is decided again
+		t.Fatal(err)
+	}
+	waitTransfer(t, next, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	if next.Status.Decision != residencyv1.DecisionAllowed || len(next.Status.Refusals) != 0 {
+		t.Errorf("decision = %s by %v", next.Status.Decision, codes(next))
+	}
+}
+
+func TestWhatTheStoreRefusesIsRefused(t *testing.T) {
+	_, ns := transferWorld(t)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) {
+		s.Declare, s.Refusals = "Refused", []*storev1.Refusal{{Code: "PolicyStale"}, {Code: "ExcessiveCategories", Message: "a"}, {Code: "ExcessiveCategories", Message: "b"}}
+	})
+	x := allowed(t, ns)
+	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
+	if !slices.Equal(codes(x), []string{"PolicyStale", "ExcessiveCategories"}) || x.Status.Refusals[1].Message != "a; b" {
+		t.Errorf("refusals = %+v", x.Status.Refusals)
+	}
+	noJob(t, ns, x.Name)
+}
+
+func TestATransferNeedsItsStoreAndItsCredentials(t *testing.T) {
+	t.Run("no store of the name", func(t *testing.T) {
+		x := blocked(t, rig.Namespace(t, policyName))
+		waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonStoreMissing)
+	})
+	t.Run("the store is not ready", func(t *testing.T) {
+		ns := rig.Namespace(t, policyName)
+		newStore(t, ns, nil)
+		waitTransfer(t, blocked(t, ns), "Reconciling", "True", metav1alpha1.ReasonWaitingForStore)
+	})
+	t.Run("no credentials", func(t *testing.T) {
+		_, ns := transferWorld(t)
+		if err := rig.Client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "group-crm-s3"}}); err != nil {
+			t.Fatal(err)
+		}
+		waitTransfer(t, allowed(t, ns), "Stalled", "True", metav1alpha1.ReasonCredentialsMissing)
+	})
+	t.Run("no policy", func(t *testing.T) {
+		ns := rig.Namespace(t, "")
+		newStore(t, ns, nil)
+		x := blocked(t, ns)
+		waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
+		if !slices.Contains(codes(x), "PolicyMissing") {
+			t.Errorf("refused by %v", codes(x))
+		}
+	})
+}
+
+func TestAMechanismTellsWhetherItIsInForce(t *testing.T) {
+	ns := rig.Namespace(t, "")
+	for name, c := range map[string]struct {
+		change func(*residencyv1.TransferMechanismSpec)
+		status string
+		want   metav1alpha1.ConditionReason
+	}{
+		"the sample is":        {func(*residencyv1.TransferMechanismSpec) {}, "True", residencyv1.ReasonInForce},
+		"a draft is not":       {func(s *residencyv1.TransferMechanismSpec) { s.State = residencyv1.MechanismDraft }, "False", residencyv1.ReasonMechanismNotInForce},
+		"a revoked one is not": {func(s *residencyv1.TransferMechanismSpec) { s.State = residencyv1.MechanismRevoked }, "False", residencyv1.ReasonMechanismSuspended},
+		"an ended one is not": {func(s *residencyv1.TransferMechanismSpec) {
+			s.ExpiryTime = metav1.Date(2026, 11, 1, 0, 0, 0, 0, s.EffectiveTime.Location())
+		}, "False", residencyv1.ReasonMechanismExpired},
+		"a contract that was not filed is not": {func(s *residencyv1.TransferMechanismSpec) { s.FiledTime = metav1.Time{} }, "False", residencyv1.ReasonStandardContractNotFiled},
+		"an assessment older than three years is not": {func(s *residencyv1.TransferMechanismSpec) {
+			s.Type, s.EffectiveTime = residencyv1.MechanismSecurityAssessment, metav1.Date(2023, 1, 1, 0, 0, 0, 0, s.EffectiveTime.Location())
+		}, "False", residencyv1.ReasonMechanismExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{})
+			m.Name = rig.Name("mechanism")
+			c.change(&m.Spec)
+			rig.Create(t, m)
+			envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+				if _, err := get(ctx, m); err != nil {
+					return err
+				}
+				if (m.Status.InForce == residencyv1.InForceYes) != (c.status == "True") {
+					return errors.New("inForce is " + string(m.Status.InForce))
+				}
+				return envtestrig.Says(m.Status.Conditions, "Ready", c.status, string(c.want))
+			})
+		})
+	}
+}
+
+func TestANoticeIsPublishedOnceARevision(t *testing.T) {
+	ns := rig.Namespace(t, "")
+	n := sample(t, "10-notice", "PrivacyNotice", ns, &residencyv1.PrivacyNotice{})
+	rig.Create(t, n)
+	published := func(revision int32) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if _, err := get(ctx, n); err != nil {
+				return err
+			}
+			if n.Status.PublishedRevision != revision {
+				return fmt.Errorf("published revision is %d", n.Status.PublishedRevision)
+			}
+			return envtestrig.Says(n.Status.Conditions, "Ready", "True", string(residencyv1.ReasonPublished))
+		}
+	}
+	envtestrig.Eventually(t, envtestrig.Soon, published(3))
+	patch := []byte(`{"spec":{"revision":4,"storagePlace":"Mainland China, Hangzhou"}}`)
+	if err := rig.Client.Patch(t.Context(), n, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+		t.Fatal(err)
+	}
+	envtestrig.Eventually(t, envtestrig.Soon, published(4))
+}

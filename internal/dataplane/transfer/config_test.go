@@ -1,0 +1,47 @@
+package transfer
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/maodian-dev/maodian/internal/storeclient"
+)
+
+func TestConfig_Validate(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Config)
+		word   string // of the error; empty: none
+	}{
+		"as the operator writes it":     {func(*Config) {}, ""},
+		"no prefix":                     {func(c *Config) { c.Destination.S3.Prefix = "" }, ""},
+		"CSV":                           {func(c *Config) { c.Format = CSV }, ""},
+		"Parquet":                       {func(c *Config) { c.Format = "Parquet" }, "FormatUnsupported"},
+		"another destination":           {func(c *Config) { c.Destination.Type = "SFTP" }, "DestinationUnsupported"},
+		"no transfer":                   {func(c *Config) { c.TransferID = "" }, "ConfigInvalid"},
+		"no fields":                     {func(c *Config) { c.Fields = nil }, "ConfigInvalid"},
+		"an empty field":                {func(c *Config) { c.Fields = []string{"leadID", ""} }, "ConfigInvalid"},
+		"a name that is a path":         {func(c *Config) { c.Name = "../x" }, "ConfigInvalid"},
+		"no TLS":                        {func(c *Config) { c.Destination.S3.Endpoint = "http://s3.example" }, "ConfigInvalid"},
+		"no host":                       {func(c *Config) { c.Destination.S3.Endpoint = "https://:443" }, "ConfigInvalid"},
+		"an endpoint with a path":       {func(c *Config) { c.Destination.S3.Endpoint = "https://s3.example/x" }, "ConfigInvalid"},
+		"an endpoint with a query":      {func(c *Config) { c.Destination.S3.Endpoint = "https://s3.example?x" }, "ConfigInvalid"},
+		"an endpoint with credentials":  {func(c *Config) { c.Destination.S3.Endpoint = "https://a:b@s3.example" }, "ConfigInvalid"},
+		"a prefix without a last slash": {func(c *Config) { c.Destination.S3.Prefix = "cn" }, "ConfigInvalid"},
+		"a prefix that climbs":          {func(c *Config) { c.Destination.S3.Prefix = "cn/../" }, "ConfigInvalid"},
+		"a prefix from the root":        {func(c *Config) { c.Destination.S3.Prefix = "/cn/" }, "ConfigInvalid"},
+	} {
+		cfg := Config{
+			TransferID: transferID, Name: "leads", Format: JSONLines, Fields: []string{"leadID"}, CredentialsDir: "/etc/x",
+			Store:       storeclient.Config{Address: "https://s.ns.svc:8443"},
+			Destination: Destination{Type: TypeS3, S3: S3{Endpoint: "https://s3.example:9000", Bucket: "leads", Prefix: "cn/2026/"}},
+		}
+		c.change(&cfg)
+		err := cfg.Validate()
+		switch {
+		case c.word == "" && (err != nil || cfg.Destination.S3.Region != "us-east-1"):
+			t.Errorf("%s: %v, region %q", name, err, cfg.Destination.S3.Region)
+		case c.word != "" && (err == nil || !strings.HasPrefix(err.Error(), c.word+":")):
+			t.Errorf("%s: %v, want %s", name, err, c.word)
+		}
+	}
+}
