@@ -10,17 +10,21 @@ export GOFLAGS := -trimpath -buildvcs=false
 GO ?= go
 IMAGE := registry.maodian.test/maodian:dev
 S3_IMAGE := registry.maodian.test/s3:dev
-CLUSTER := $(GO) run ./hack/cluster
+CLUSTER := bin/cluster
+# go build says nothing for minutes when its cache is empty: count the packages.
+COUNT := awk '/^[a-z0-9.]+\.[a-z]+\/|^[a-z]+$$|^[a-z]+\// {if (++n % 100 == 0) print "  ... " n " packages compiled"; next} {print}'
 TOOL := $(GO) tool -modfile=go.tools.mod
 LINT := bin/golangci-lint
 KUBECONFIG_FILE := .dev/kubeconfig
 
 ##@ The two commands
-.PHONY: demo test
-demo: cluster ## Tell the story on a real local cluster; a wrong figure makes it fail (needs root)
-	@$(GO) run ./hack/demo story --kubectl "$$($(CLUSTER) assets)/kubectl"
+.PHONY: demo test hello
+hello:
+	@echo "The first run builds Kubernetes and more from source: 10 to 25 minutes on 2 cores. Later runs take 3."
+demo: hello cluster ## Tell the story on a real local cluster; a wrong figure makes it fail (needs root)
+	@$(GO) build -o bin/demo ./hack/demo && bin/demo story --kubectl "$$($(CLUSTER) assets)/kubectl"
 	@echo "The cluster is still there: export KUBECONFIG=$(KUBECONFIG_FILE); make demo-down removes it."
-test: ## All tests, on a fresh machine too: builds kube-apiserver and etcd where KUBEBUILDER_ASSETS is not set
+test: bin/cluster ## All tests, on a fresh machine too: builds kube-apiserver and etcd where KUBEBUILDER_ASSETS is not set
 	@assets="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets)}"; \
 	export KUBEBUILDER_ASSETS="$$assets" MAODIAN_S3_SERVER="$${MAODIAN_S3_SERVER:-$$($(CLUSTER) assets)/versitygw}"; \
 	mkdir -p dist; $(GO) test -count=1 -shuffle=on -timeout=15m ./... 2>&1 | tee dist/test.log; \
@@ -28,20 +32,20 @@ test: ## All tests, on a fresh machine too: builds kube-apiserver and etcd where
 
 ##@ Cluster
 .PHONY: cluster cluster-down demo-down image
-cluster: image ## Start the local cluster with the manager installed; writes .dev/kubeconfig
+cluster: bin/cluster image ## Start the local cluster with the manager installed; writes .dev/kubeconfig
 	@$(CLUSTER) deps
 	@$(CLUSTER) build
 	@$(CLUSTER) up --kubeconfig $(KUBECONFIG_FILE)
 	@$(CLUSTER) load dist/maodian.tar dist/s3.tar
-	@$(GO) run ./hack/demo certs
+	@$(GO) build -o bin/demo ./hack/demo && bin/demo certs
 	@programs="$$($(CLUSTER) assets)"; export KUBECONFIG=$(KUBECONFIG_FILE); \
 	"$$programs/helm" upgrade --install maodian charts/maodian --namespace maodian-system --create-namespace \
 	  --set-file dataPlane.extraCABundle=.dev/demo-ca.crt >/dev/null; \
 	"$$programs/kubectl" -n maodian-system rollout restart deployment/maodian-manager >/dev/null; \
 	"$$programs/kubectl" -n maodian-system rollout status deployment/maodian-manager --timeout=90s
-cluster-down demo-down: ## Remove the local cluster and everything in it
+cluster-down demo-down: bin/cluster ## Remove the local cluster and everything in it
 	@$(CLUSTER) down
-image: bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Docker
+image: bin/cluster bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Docker
 	@mkdir -p dist
 	@$(GO) run ./hack/image -o dist/maodian.tar -name $(IMAGE) -entrypoint /maodian -user 65532:65532 bin/maodian=/maodian bin/manager=/manager
 	@$(GO) run ./hack/image -o dist/s3.tar -name $(S3_IMAGE) -entrypoint /versitygw -user 65532:65532 "$$($(CLUSTER) assets)/versitygw=/versitygw"
@@ -49,10 +53,13 @@ image: bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Do
 ##@ Development
 .PHONY: build generate manifests fmt lint verify bench test-race fuzz clean help
 build: bin/manager bin/maodian ## Build both binaries into bin/
-.PHONY: bin/manager bin/maodian
+.PHONY: bin/manager bin/maodian bin/cluster
 bin/manager bin/maodian: bin/%:
-	@mkdir -p bin
-	@$(GO) build -ldflags '-s -w' -o $@ ./cmd/$*
+	@mkdir -p bin; echo "Building $@"
+	@$(GO) build -v -ldflags '-s -w' -o $@ ./cmd/$* 2>&1 | $(COUNT)
+bin/cluster:
+	@mkdir -p bin; echo "Building $@"
+	@$(GO) build -v -o $@ ./hack/cluster 2>&1 | $(COUNT)
 generate: ## Regenerate everything that is generated: RPC, deep copies, apply configurations, CRDs, RBAC, chart
 	@$(GO) tool -modfile=go.proto.mod buf generate
 	@hack/generate/api.sh
@@ -60,9 +67,9 @@ generate: ## Regenerate everything that is generated: RPC, deep copies, apply co
 fmt: ## Format
 	@gofmt -w $$(git ls-files '*.go' | grep -v zz_generated)
 $(LINT): go.tools.mod go.tools.sum
-	@echo "Building the linter (some minutes the first time) ..."
+	@echo "Building the linter (some minutes the first time)"
 	@mkdir -p bin
-	@$(GO) build -modfile=go.tools.mod -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	@$(GO) build -v -modfile=go.tools.mod -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter 2>&1 | $(COUNT)
 lint: $(LINT) ## Lint the code, and the API types once more by kube-api-linter
 	@$(LINT) run --config .golangci.yml ./...
 	@$(LINT) run --config .golangci-kal.yml ./api/...

@@ -19,7 +19,7 @@ type haystack struct {
 	text []byte
 }
 
-// canary is chapter 6: it searches everything of zone "anywhere" for every person's openid
+// canary is chapter 7: it searches everything of zone "anywhere" for every person's openid
 // and for every secret.
 func (s *story) canary(ctx context.Context) error {
 	ids, err := s.scenario.OpenIDs()

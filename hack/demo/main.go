@@ -97,6 +97,7 @@ func tell(ctx context.Context, o options, r *report) error {
 		{"Two thousand people follow, and answer", s.people},
 		{"A campaign: plan, stop, kill, and one message each", s.campaign},
 		{"Head office asks for records", s.transfers},
+		{"The same YAML again changes nothing", s.again},
 		{"What the Kubernetes API knows of people: nothing", s.canary},
 	}
 	for i, c := range chapters {

@@ -49,7 +49,7 @@ func (r *report) check(what string, got, want any) {
 	r.checks++
 	g, w := fmt.Sprint(got), fmt.Sprint(want)
 	if g == w {
-		fmt.Fprintf(r.out, " %s %s: %s\n", r.paint("32", "✓"), what, g)
+		fmt.Fprintf(r.out, " %s %s: %s\n", r.paint("32", "✓"), what, orNothing(g))
 		return
 	}
 	r.failed = append(r.failed, what)
@@ -104,4 +104,11 @@ func (r *report) end(err error) int {
 		return 1
 	}
 	return 0
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
 }
