@@ -41,7 +41,9 @@ type PolicyReconciler struct {
 // Reconcile brings nodes, guard and status of one policy in line.
 func (r *PolicyReconciler) Reconcile(ctx context.Context, p *residencyv1.ResidencyPolicy) (res ctrl.Result, err error) {
 	if p.DeletionTimestamp.IsZero() && controllerutil.AddFinalizer(p, policyFinalizer) {
-		return res, r.patchFinalizers(ctx, p)
+		if err := r.patchFinalizers(ctx, p); err != nil { // no event of ours would follow: go on
+			return res, err
+		}
 	}
 	before := p.DeepCopy()
 	s := &policyScope{policy: p}
