@@ -69,8 +69,8 @@ func (r *PolicyReconciler) patchFinalizers(ctx context.Context, p *residencyv1.R
 	if err != nil {
 		return fmt.Errorf("render finalizers: %w", err)
 	}
-	if err := r.Client.Patch(ctx, p, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return fmt.Errorf("patch finalizers: %w", client.IgnoreNotFound(err))
+	if err := r.Client.Patch(ctx, p, client.RawPatch(types.MergePatchType, patch)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("patch finalizers: %w", err)
 	}
 	return nil
 }

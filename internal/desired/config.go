@@ -54,7 +54,6 @@ type (
 		ExtraCAFile    string                `json:"extraCAFile,omitempty"`
 		Channel        string                `json:"channel"`
 		Subscription   *SubscriptionTemplate `json:"subscription,omitempty"`
-		Mass           *MassMessage          `json:"mass,omitempty"`
 		Batch          int                   `json:"batch"`
 		Workers        int                   `json:"workers"`
 	}
@@ -82,12 +81,6 @@ type SubscriptionTemplate struct {
 	TemplateID string            `json:"templateID"`
 	Page       string            `json:"page,omitempty"`
 	Data       map[string]string `json:"data"`
-}
-
-// MassMessage is one message to many.
-type MassMessage struct {
-	Text    string `json:"text,omitempty"`
-	MediaID string `json:"mediaID,omitempty"`
 }
 
 // S3Bucket is where a transfer goes.

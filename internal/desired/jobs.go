@@ -27,7 +27,6 @@ type DispatchInput struct {
 	Suspend           bool
 	Channel           string
 	Subscription      *SubscriptionTemplate
-	Mass              *MassMessage
 }
 
 // TransferInput is what the children of a DataTransfer are made of.
@@ -69,7 +68,7 @@ func DispatchChildren(in DispatchInput) ([]runtime.ApplyConfiguration, error) {
 	cm, _, err := configMap(in.Owner, Dispatch, name+"-config", dispatchConfig{
 		Account: in.Account, AppID: in.AppID, Hosts: in.Hosts, RunID: in.RunID, Campaign: in.Owner.Name,
 		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
-		Channel: in.Channel, Subscription: in.Subscription, Mass: in.Mass, Batch: batchSize, Workers: workers,
+		Channel: in.Channel, Subscription: in.Subscription, Batch: batchSize, Workers: workers,
 	})
 	if err != nil {
 		return nil, err

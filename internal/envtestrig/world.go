@@ -75,7 +75,7 @@ func (r *Rig) ApplyFile(ctx context.Context, file string) error {
 		return err
 	}
 	for _, o := range objects {
-		if err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("git")); err != nil {
+		if err := r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner("git")); err != nil {
 			return fmt.Errorf("apply %s %s: %w", o.GetKind(), o.GetName(), err)
 		}
 	}
