@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
@@ -204,6 +205,9 @@ func (r *CampaignReconciler) applyJob(ctx context.Context, s *campaignScope) err
 	if err := r.Issuer.EnsureLeaf(ctx, role, desired.DispatchTLSName(c.Name), owner, desired.Labels(desired.Dispatch, c.Name)); err != nil {
 		return err
 	}
+	if s.job != nil { // its template is immutable: only whether it is suspended may change
+		return r.suspendJob(ctx, s)
+	}
 	in := desired.DispatchInput{
 		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, CIDRs: s.policy.Spec.Network.CIDRs, Store: s.store.Name, Account: a.Name,
 		AppID: a.Spec.AppID, Hosts: texts(a.Spec.APIHosts), CredentialsSecret: a.Spec.CredentialsSecretRef.Name,
@@ -214,14 +218,24 @@ func (r *CampaignReconciler) applyJob(ctx context.Context, s *campaignScope) err
 	for k, v := range t.Data {
 		in.Subscription.Data[k] = string(v)
 	}
-	if s.job != nil { // completions never change once a Job exists
-		in.Shards = *s.job.Spec.Completions
-	}
 	children, err := desired.DispatchChildren(in)
 	if err != nil {
 		return err
 	}
 	return applying.Children(ctx, r.Client, children...)
+}
+
+// suspendJob passes `spec.suspend` on to a Job that exists.
+func (r *CampaignReconciler) suspendJob(ctx context.Context, s *campaignScope) error {
+	have := s.job.Spec.Suspend != nil && *s.job.Spec.Suspend
+	if have == s.suspended() {
+		return nil
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"suspend":%t}}`, s.suspended())
+	if err := r.Client.Patch(ctx, s.job, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("suspend job: %w", err)
+	}
+	return nil
 }
 
 func jobFailed(j *batchv1.Job) bool {

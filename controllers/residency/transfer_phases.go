@@ -139,7 +139,7 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 	defer cancel()
 	answer, err := c.DeclareTransfer(ctx, &storev1.DeclareTransferRequest{Spec: gather.TransferSpec(t, s.leadModel)})
 	if err != nil {
-		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil //nolint:nilerr // waiting for the store is an outcome
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil
 	}
 	if answer.GetTransfer().GetState() == stateRefused {
 		return s.refuse(explainStore(answer.GetTransfer().GetRefusals()), r.Clock.Now()), nil
@@ -161,6 +161,11 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	if err := r.Issuer.EnsureLeaf(ctx, role, desired.TransferTLSName(t.Name), owner, desired.Labels(desired.Transfer, t.Name)); err != nil {
 		return nil, err
 	}
+	if s.job != nil { // its template is immutable: what was made is followed, not made anew
+		t.Status.JobName = s.job.Name
+		s.allowed(now)
+		return nil, nil
+	}
 	s3 := t.Spec.Destination.S3
 	in := desired.TransferInput{
 		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID), Format: string(t.Spec.Format),
@@ -172,16 +177,21 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	}
 	children, err := desired.TransferChildren(in)
 	if err != nil {
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.destination.s3.endpoint` cannot be used"), nil
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.destination.s3.endpoint` cannot be used"), nil //nolint:nilerr // the user must change the field: an answer, not an error
 	}
 	if err := applying.Children(ctx, r.Client, children...); err != nil {
 		return nil, err
 	}
 	t.Status.JobName = desired.TransferName(t.Name)
-	if t.Status.StartTime.IsZero() {
-		t.Status.StartTime, t.Status.Decision, t.Status.DecidedTime, t.Status.Refusals = now, residencyv1.DecisionAllowed, now, nil
-	}
+	s.allowed(now)
 	return nil, nil
+}
+
+// allowed notes the decision once, with the start that makes it final.
+func (s *transferScope) allowed(now metav1.Time) {
+	if st := &s.transfer.Status; st.StartTime.IsZero() {
+		st.StartTime, st.Decision, st.DecidedTime, st.Refusals = now, residencyv1.DecisionAllowed, now, nil
+	}
 }
 
 // follow asks the store how far the transfer is.

@@ -65,7 +65,7 @@ func newKube(kubeconfig, kubectl string, r *report) (*kube, error) {
 
 // run runs kubectl and returns what it printed, errors of the server included.
 func (k *kube) run(ctx context.Context, stdin string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, k.kubectl, append([]string{"--kubeconfig", k.kubeconfig}, args...)...) //nolint:gosec // the demo's own kubectl
+	cmd := exec.CommandContext(ctx, k.kubectl, append([]string{"--kubeconfig", k.kubeconfig}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -116,7 +116,12 @@ func (r *Rig) Pod(t *testing.T, namespace, name string, labels map[string]string
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "registry.maodian.test/x"}}},
 	}
-	r.Create(t, p)
+	Eventually(t, Soon, func(ctx context.Context) error { // a guard that has just been installed pins a moment later than it refuses
+		fresh := p.DeepCopy()
+		err := r.Client.Create(ctx, fresh)
+		*p = *fresh
+		return err
+	})
 	return p
 }
 

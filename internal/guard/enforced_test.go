@@ -37,9 +37,20 @@ func install(t *testing.T, p *residencyv1.ResidencyPolicy) (namespace string) {
 		if err := rig.Client.Create(ctx, probe, client.DryRunAll); err == nil {
 			return errors.New("not yet enforced")
 		}
-		return errors.Join(nodesEnforced(ctx), namespacesEnforced(ctx, namespace))
+		return errors.Join(nodesEnforced(ctx), namespacesEnforced(ctx, namespace), pinned(ctx, namespace))
 	})
 	return namespace
+}
+
+// pinned waits for the mutating policies, each of which takes effect by itself. Until then
+// the validating ones refuse what is not pinned.
+func pinned(ctx context.Context, namespace string) error {
+	labels := map[string]string{"app": "probe"}
+	set := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}}
+	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: labels}
+	set.Spec.Template.Labels = labels
+	set.Spec.Template.Spec = pod(namespace).Spec
+	return errors.Join(rig.Client.Create(ctx, pod(namespace), client.DryRunAll), rig.Client.Create(ctx, set, client.DryRunAll))
 }
 
 func nodesEnforced(ctx context.Context) error {

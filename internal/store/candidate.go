@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
@@ -22,6 +23,9 @@ type Candidate struct {
 func (s RunSpec) Admit(c Candidate, r consent.Rules, at time.Time) reason.Code {
 	if !c.InAudience {
 		return reason.NotInAudience
+	}
+	if r.Marketing && (strings.Contains(s.Expression, "lead.") || strings.Contains(s.Expression, "profile.")) {
+		r.Automated, r.NeedsSeparate = true, true // selected by what people did, whatever the purpose is called
 	}
 	if code := consent.Decide(c.State, c.Person, r, at); code != reason.AllChecksPassed {
 		return code

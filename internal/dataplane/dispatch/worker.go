@@ -81,7 +81,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 	reported := make(chan error, 1)
-	go func() { reported <- w.report(ctx, outcomes) }()
+	go func() { reported <- w.report(ctx, outcomes, stop) }()
 	err := w.lease(ctx, tasks)
 	close(tasks)
 	senders.Wait()
@@ -199,13 +199,14 @@ func (w *Worker) tooBusy(key string) bool {
 // report sends outcomes to the store until they are on disk there: an outcome that is not
 // reported becomes unknown. While the store is away no new request starts, since nobody
 // takes the outcomes.
-func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome) error {
+func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome, stop context.CancelCauseFunc) error {
 	for open := true; open; {
 		batch := collect(outcomes, &open, w.Batch)
 		if len(batch) == 0 {
 			continue
 		}
 		if err := w.deliver(ctx, batch); err != nil {
+			stop(err)            // nothing more may be sent that cannot be reported
 			for range outcomes { // the senders must not block on a reporter that gave up
 			}
 			return fmt.Errorf("report: %w", err)

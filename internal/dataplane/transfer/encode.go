@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf8"
 )
 
 // writeBuffer gathers rows, so that the upload is not woken for each.
@@ -106,11 +107,8 @@ func cell(raw json.RawMessage) (string, error) {
 // disarm keeps a spreadsheet from running a text as a formula. East Asian editions take
 // the full-width signs for the same.
 func disarm(s string) string {
-	for _, r := range s {
-		if strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
-			return "'" + s
-		}
-		break
+	if r, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", r) {
+		return "'" + s
 	}
 	return s
 }

@@ -44,7 +44,7 @@ type server struct {
 var s3 server
 
 func TestMain(m *testing.M) {
-	stop := func() {}
+	var stop func()
 	s3, stop = startServer()
 	code := m.Run()
 	stop()

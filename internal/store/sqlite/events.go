@@ -35,18 +35,29 @@ func install(v *store.View) (*installed, error) {
 	sum := sha256.Sum256(body)
 	i := &installed{view: v, hash: hex.EncodeToString(sum[:])}
 	for _, m := range v.LeadModels {
-		if err := m.Model.Validate(); err != nil {
-			return nil, &store.Error{Word: "LeadModelInvalid", Message: err.Error()}
+		rules, err := compile(m)
+		if err != nil { // a model that makes no sense must not keep holds and notices out
+			continue
 		}
-		for _, r := range m.Rules {
-			match, err := audience.CompileMatch(r.Match)
-			if err != nil {
-				return nil, &store.Error{Word: "LeadModelInvalid", Message: "rule " + r.Name + ": " + err.Error()}
-			}
-			i.rules = append(i.rules, scored{m, r, match})
-		}
+		i.rules = append(i.rules, rules...)
 	}
 	return i, nil
+}
+
+// compile makes a model's rules ready to run.
+func compile(m store.LeadModel) ([]scored, error) {
+	if err := m.Model.Validate(); err != nil {
+		return nil, err
+	}
+	var out []scored
+	for _, r := range m.Rules {
+		match, err := audience.CompileMatch(r.Match)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, scored{m, r, match})
+	}
+	return out, nil
 }
 
 var tagKey = regexp.MustCompile(`^tag:([a-z0-9-]{1,32})$`)
@@ -78,7 +89,9 @@ func (l *Ledger) RecordEvent(ctx context.Context, e store.Event) (store.Recorded
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(ctx, id, withdrawn)
+	// A keyword withdraws everything, so every live permit is waited for; also when the event
+	// is a duplicate, or the second keyword: an earlier answer may not have been acknowledged.
+	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(ctx, id, nil)
 	return out, nil
 }
 

@@ -116,7 +116,7 @@ func (l *Ledger) RecordChoices(ctx context.Context, c store.Choices) (store.Reco
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	return store.Recorded{Acknowledged: l.quiet(ctx, id, withdrawn)}, nil
+	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(ctx, id, withdrawn)}, nil
 }
 
 // answerable refuses answers to what the notice does not ask.
@@ -134,8 +134,14 @@ func answerable(v *store.View, c store.Choices) error {
 
 // chooseAll records all answers, and returns the purposes that they withdraw.
 func (t *tx) chooseAll(ctx context.Context, id []byte, c store.Choices) (withdrawn []string, err error) {
-	if _, err := t.exec(ctx, "UPDATE subjects SET age_band = ? WHERE id = ?", string(c.Age), id); err != nil {
+	// An age once told is not taken back by declining to say it: it would take a child out of protection.
+	const age = "UPDATE subjects SET age_band = ?1 WHERE id = ?2 AND age_band <> ?1 AND ?1 <> ''"
+	n, err := t.exec(ctx, age, string(c.Age), id)
+	if err != nil {
 		return nil, err
+	}
+	if n > 0 {
+		t.log("age", id, map[string]any{"band": c.Age})
 	}
 	for _, i := range c.Items {
 		was, err := t.choose(ctx, id, i, c)
@@ -163,7 +169,7 @@ func (t *tx) choose(ctx context.Context, id []byte, i store.Choice, c store.Choi
 		act = consent.Refused
 	}
 	e := consentEvent{i.Purpose, i.Recipient, act, c.Revision, true, "page", c.Language}
-	return before == consent.Given && act == consent.Withdrawn, t.consent(ctx, id, e)
+	return act == consent.Withdrawn, t.consent(ctx, id, e) // a second form waits as the first did
 }
 
 func (t *tx) state(ctx context.Context, id []byte, purpose, recipient string) (consent.Action, error) {
@@ -241,12 +247,9 @@ func (t *tx) standing(ctx context.Context, id []byte) ([]consentEvent, error) {
 	return all, rows.Err()
 }
 
-// quiet waits until no permit for the person and these purposes is live, as far as ctx
-// allows, and tells whether that is so. It is what makes a withdrawal's acknowledgement true.
+// quiet waits until no permit for the person and these purposes (none named: all) is live,
+// as far as ctx allows, and tells whether that is so. It is what makes a withdrawal's acknowledgement true.
 func (l *Ledger) quiet(ctx context.Context, id []byte, purposes []string) bool {
-	if len(purposes) == 0 {
-		return true
-	}
 	for {
 		news := l.news.wait()
 		until, err := l.liveUntil(ctx, id, purposes)
@@ -287,7 +290,7 @@ func (l *Ledger) liveUntil(ctx context.Context, id []byte, purposes []string) (t
 		if err := rows.Scan(&ms, &purpose); err != nil {
 			return last, fmt.Errorf("read permits: %w", err)
 		}
-		if end := time.UnixMilli(ms).Add(skew); slices.Contains(purposes, purpose) && end.After(last) {
+		if end := time.UnixMilli(ms).Add(skew); (len(purposes) == 0 || slices.Contains(purposes, purpose)) && end.After(last) {
 			last = end
 		}
 	}

@@ -29,12 +29,12 @@ const (
 // account's budget are checked in the transaction that claims the delivery, so that no
 // permit exists that a fact on disk forbids (promises P4, P5).
 func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store.Leased, error) {
-	v, err := l.policyView()
-	if err != nil {
-		return store.Leased{}, err
-	}
 	var out store.Leased
-	err = l.write.do(ctx, func(t *tx) error {
+	err := l.write.do(ctx, func(t *tx) error {
+		v, err := l.policyView() // of this very moment: a hold may have come while the call waited
+		if err != nil {
+			return err
+		}
 		s, err := t.spec(ctx, run)
 		if err != nil {
 			return err
@@ -302,6 +302,9 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 	}
 	if state != "leased" && state != "unknown" {
 		return nil
+	}
+	if state == "unknown" && next == "pending" {
+		next = "failed" // known not to have been sent, but its shard may be over already
 	}
 	why := ""
 	if o.Result == store.Refused {

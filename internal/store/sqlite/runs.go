@@ -73,6 +73,9 @@ func (l *Ledger) condition(expression, leadModel string, now time.Time) (audienc
 	if !ok && leadModel != "" {
 		return audience.Condition{}, "", &store.Error{Word: store.ErrAudience.Word, Message: "the lead model is not known to the store"}
 	}
+	if _, err := compile(m); ok && err != nil {
+		return audience.Condition{}, "", &store.Error{Word: store.ErrAudience.Word, Message: "the lead model cannot be used: " + err.Error()}
+	}
 	cond, err := audience.Compile(expression, m.Model, now)
 	if err != nil {
 		return cond, "", &store.Error{Word: store.ErrAudience.Word, Message: err.Error()}

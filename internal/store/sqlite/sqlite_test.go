@@ -81,12 +81,13 @@ func TestOpen_Refuses(t *testing.T) {
 // TestVerify_NamesWhatWasChanged changes the file behind the ledger's back.
 func TestVerify_NamesWhatWasChanged(t *testing.T) {
 	for name, statement := range map[string]string{
-		"a changed record": "UPDATE log SET body = replace(body, 'Given', 'Refused') WHERE kind = 'consent'",
-		"a changed time":   "UPDATE log SET at_ms = at_ms + 1 WHERE seq = 1",
-		"a removed entry":  "DELETE FROM log WHERE seq = 1",
-		"a cut tail":       "DELETE FROM log WHERE seq = (SELECT max(seq) FROM log)",
-		"a replaced leaf":  "UPDATE log SET leaf = randomblob(32), body = NULL, salt = NULL WHERE seq = 1",
-		"a head set back":  "UPDATE log_head SET size = 0, hashes = x''",
+		"a changed record":                 "UPDATE log SET body = replace(body, 'Given', 'Refused') WHERE kind = 'consent'",
+		"a changed time":                   "UPDATE log SET at_ms = at_ms + 1 WHERE seq = 1",
+		"a removed entry":                  "DELETE FROM log WHERE seq = 1",
+		"a cut tail":                       "DELETE FROM log WHERE seq = (SELECT max(seq) FROM log)",
+		"a replaced leaf":                  "UPDATE log SET leaf = randomblob(32), body = NULL, salt = NULL WHERE seq = 1",
+		"a record replaced, its salt gone": "UPDATE log SET body = 'x', salt = NULL WHERE seq = 1",
+		"a head set back":                  "UPDATE log_head SET size = 0, hashes = x''",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, clock := t.TempDir(), storetest.NewClock()

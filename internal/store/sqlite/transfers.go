@@ -175,11 +175,11 @@ func loadTransfer(ctx context.Context, q querier, id string) (store.TransferSpec
 // StartTransfer decides once more with exact numbers, and counts the people of the
 // transfer before the first byte leaves. A transfer that was started is not counted twice.
 func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, error) {
-	v, err := l.policyView()
-	if err != nil {
-		return store.Transfer{}, err
-	}
-	err = l.write.do(ctx, func(t *tx) error {
+	err := l.write.do(ctx, func(t *tx) error {
+		v, err := l.policyView() // of this very moment: a hold may have come while the call waited
+		if err != nil {
+			return err
+		}
 		s, cur, err := loadTransfer(ctx, t, id)
 		if err != nil {
 			return err
@@ -214,13 +214,21 @@ func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, 
 }
 
 // resume goes on with a transfer that a crash interrupted. Only a hold stops it here: its
-// people are counted already, and each is asked again when rows are streamed.
+// people are counted already, and each is asked again when rows are streamed. It is then
+// Stopped and not Refused, since the attempt before may have sent something.
 func (t *tx) resume(ctx context.Context, id string, d transfer.Decision) error {
 	held := slices.IndexFunc(d.Refusals, func(r transfer.Refusal) bool { return r.Code == reason.PublicSecurityHold })
 	if held < 0 {
 		return nil
 	}
-	return t.refuse(ctx, id, d.Refusals[held:held+1])
+	code := d.Refusals[held].Code
+	body, err := json.Marshal(store.Manifest{Partial: true, StoppedBy: string(code)})
+	if err != nil {
+		return fmt.Errorf("encode manifest: %w", err)
+	}
+	t.log("transfer finished", nil, map[string]any{"transfer": id, "state": store.TransferStopped, "manifest": string(body)})
+	_, err = t.exec(ctx, "UPDATE transfers SET state = ?, manifest = ? WHERE id = ?", store.TransferStopped, string(body), id)
+	return err
 }
 
 func (t *tx) refuse(ctx context.Context, id string, refusals []transfer.Refusal) error {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/store"
 )
 
@@ -33,6 +35,10 @@ func Run(t *testing.T, e Engine) {
 		{"a permit given back unused is leased again with the same key", unusedComesBack},
 		{"a withdrawal between plan and lease stops the send", withdrawnBeforeLease},
 		{"a withdrawal is acknowledged only when no permit is live", withdrawalWaits},
+		{"an age once told is not taken back", ageIsKept},
+		{"marketing selected by profile is scored, whatever its purpose", scoredByAnyName},
+		{"a lead model that makes no sense keeps no hold out", badModel},
+		{"a late word that nothing was sent ends the delivery", lateUnused},
 		{"leaving the account is an opt-out, and voids grants", leaving},
 		{"an unfollow that arrives before its follow still wins", outOfOrder},
 		{"the same event twice is one", duplicates},
@@ -49,6 +55,7 @@ func Run(t *testing.T, e Engine) {
 		{"a withdrawal between start and stream drops the person", droppedInStream},
 		{"a hold stops the stream between two pages", heldInStream},
 		{"a hold refuses the transfer", heldTransfer},
+		{"a hold that comes before a restart stops it, since something may have left", heldRestart},
 		{"a stale view refuses transfers", staleView},
 		{"a view pushed late does not replace a newer one", overtakenView},
 		{"the audit agrees person by person", reconcile},
@@ -86,7 +93,8 @@ func planReasons(w *World) {
 	w.Event("stranger", "subscribe", "")
 	w.Fan("minor")
 	w.Choose(w.Context(), "minor", consent.From14, Purpose)
-	w.Fan("ageless")
+	w.Event("ageless", "SCAN", "booth-2026")
+	w.Event("ageless", "CLICK", "tag:tea")
 	w.Choose(w.Context(), "ageless", consent.AgeUnknown, Purpose)
 	w.Fan("refuser")
 	w.Choose(w.Context(), "refuser", consent.Adult)
@@ -203,23 +211,62 @@ func withdrawalWaits(w *World) {
 	w.Fan("a")
 	w.Plan("run")
 	p := w.Lease("run", 1).Permits
-	ctx, cancel := context.WithCancel(w.Context())
-	cancel()
-	// With a permit live, and no time to wait, the withdrawal is stored but not acknowledged.
-	done := make(chan store.Recorded)
-	started := make(chan struct{})
-	go func() {
-		close(started)
-		done <- w.Event("a", "text", "", func(e *store.Event) { e.Withdraw = true })
-	}()
-	<-started
-	select {
-	case <-done:
-		w.Error("acknowledged while a permit was live")
-	case <-ctx.Done():
+	sum := sha256.Sum256([]byte("the withdrawal"))
+	e := store.Event{Account: Account, Dedupe: sum[:], Kind: "text", Who: OpenID("a"), At: w.Clock.Now(), Withdraw: true}
+	withdraw := func(limit time.Duration) bool {
+		ctx, cancel := context.WithTimeout(w.Context(), limit)
+		defer cancel()
+		r, err := w.Ledger.RecordEvent(ctx, e)
+		w.ok(err)
+		return r.Acknowledged
 	}
+	want(w, "acknowledged with a live permit", withdraw(200*time.Millisecond), false)
+	want(w, "acknowledged when the platform repeats it", withdraw(200*time.Millisecond), false)
 	w.Report("run", store.Sent, p...)
-	want(w, "acknowledged after the report", (<-done).Acknowledged, true)
+	want(w, "acknowledged after the report", withdraw(10*time.Second), true)
+}
+
+func ageIsKept(w *World) {
+	w.Choose(w.Context(), "child", consent.From8, "DirectMarketing")
+	w.Choose(w.Context(), "child", consent.AgeUnknown, "DirectMarketing")
+	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("child"))
+	w.ok(err)
+	want(w, "age", p.Age, consent.From8)
+}
+
+func scoredByAnyName(w *World) {
+	w.Fan("teen")
+	w.Choose(w.Context(), "teen", consent.From14, "DirectMarketing")
+	s := Spec("run")
+	s.Purpose = "DirectMarketing"
+	w.Clock.Move(time.Second)
+	r, err := w.Ledger.PlanRun(w.Context(), s)
+	w.ok(err)
+	want(w, "left out", r.Excluded[reason.MinorAutomatedMarketing], 1)
+}
+
+func badModel(w *World) {
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) {
+		v.LeadModels[0].Rules[0].Match = "event.openid == 'x'"
+		v.Holds = []transfer.Hold{{Reference: "PSB-1", From: w.Clock.Now()}}
+	})
+	want(w, "the hold arrived all the same", len(w.Ledger.View().Holds), 1)
+	if _, err := w.Ledger.SizeAudience(w.Context(), "lead.score > 1.0", "brand-leads"); !errors.Is(err, store.ErrAudience) {
+		w.Errorf("SizeAudience: %v", err)
+	}
+}
+
+func lateUnused(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	p := w.Lease("run", 1).Permits
+	w.Clock.Move(time.Minute)
+	want(w, "state", w.Lease("run", 1).State, store.LeaseFinished)
+	w.Report("run", store.Unused, p...)
+	r := w.Run("run")
+	want(w, "failed", r.Failed, 1)
+	want(w, "finished", r.Finished, true)
 }
 
 func leaving(w *World) {

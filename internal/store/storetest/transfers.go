@@ -135,6 +135,17 @@ func heldTransfer(w *World) {
 	want(w, "declared again after the hold", w.start("t").State, store.TransferStarted)
 }
 
+func heldRestart(w *World) {
+	w.Fan("a")
+	w.start("t")
+	w.Clock.Move(time.Second)
+	w.Push(func(v *store.View) { v.Holds = []transfer.Hold{{Reference: "PSB-1", From: w.Clock.Now()}} })
+	t, err := w.Ledger.StartTransfer(w.Context(), "t")
+	w.ok(err)
+	want(w, "state", t.State, store.TransferStopped)
+	want(w, "stopped by", t.Manifest.StoppedBy, string(reason.PublicSecurityHold))
+}
+
 func staleView(w *World) {
 	w.Fan("a")
 	w.Clock.Move(11 * time.Minute)
