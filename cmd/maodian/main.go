@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +26,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
 	"github.com/maodian-dev/maodian/internal/dataplane/store"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
+	ledger "github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/wechat/twin"
 )
 
@@ -79,9 +81,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err := part(ctx, a, stdout); err != nil {
 		log.Error("Stopped", "part", args[0], "error", err.Error())
+		leaveWord(err)
 		return 1
 	}
 	return 0
+}
+
+// leaveWord tells Kubernetes why a store refused to start: by its stable word alone, since
+// what stands in a pod's status stands in the Kubernetes API.
+func leaveWord(err error) {
+	const file = "/dev/termination-log" // made by the kubelet
+	var refusal *ledger.Error
+	if _, missing := os.Stat(file); missing != nil || !errors.As(err, &refusal) {
+		return
+	}
+	if f, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil {
+		_, _ = f.WriteString(refusal.Word)
+		_ = f.Close()
+	}
 }
 
 // parts are the subcommands.

@@ -160,7 +160,7 @@ func container(p Platform, w workload, mounts []mount) *corev1ac.ContainerApplyC
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).
 		WithResources(corev1ac.ResourceRequirements().WithRequests(requests())).
-		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
+		WithTerminationMessagePolicy(corev1.TerminationMessageReadFile).
 		WithVolumeMounts(corev1ac.VolumeMount().WithName("tmp").WithMountPath("/tmp"))
 	for _, m := range mounts {
 		c.WithVolumeMounts(corev1ac.VolumeMount().WithName(m.name).WithMountPath(m.path).WithReadOnly(true))

@@ -121,8 +121,8 @@ func Decide(n Node, r Rules) Verdict {
 		return refuse(reason.RegionSignalsDisagree, "providerID says "+p.region+", the region label says "+n.Region)
 	case !Mainland(p.provider, n.Region):
 		return refuse(reason.PlacementNotMainland, n.Region+" of "+string(p.provider)+" is not in mainland China")
-	case p.region == "" && p.provider == Tencent && strings.HasPrefix(n.ProviderID, "qcloud:///"):
-		return refuse(reason.RegionUnknown, "the zone number in providerID is not in the catalogue")
+	case p.region == "": // the region label would stand alone, and a kubelet may set it itself
+		return refuse(reason.RegionUnknown, "providerID does not tell the region: use `attestation: Administrator`")
 	}
 	return listed(n, r)
 }

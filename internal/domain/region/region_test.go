@@ -23,6 +23,8 @@ func TestDecide_PlacementCases(t *testing.T) {
 		"P4 Tencent labelled Hong Kong":                         {Node{ProviderID: "qcloud:///100003/ins-1", Region: "hk"}, byID, reason.RegionSignalsDisagree},
 		"a Tencent zone number outside the map":                 {Node{ProviderID: "qcloud:///777703/ins-1", Region: "gz"}, byID, reason.RegionUnknown},
 		"P5 Huawei's ap-southeast-1 is Hong Kong":               {Node{ProviderID: "huaweicloud://uuid", Region: "ap-southeast-1"}, byID, reason.PlacementNotMainland},
+		"an ID that names no region leaves the label alone":     {Node{ProviderID: "azure:///subscriptions/x", Region: "chinanorth3"}, byID, reason.RegionUnknown},
+		"the same, vouched for by an administrator":             {Node{ProviderID: "azure:///subscriptions/x", Region: "chinanorth3", Attested: true}, admin, reason.AllChecksPassed},
 		"P6 AWS Singapore":                                      {Node{ProviderID: "aws:///ap-southeast-1a/i-1", Region: "ap-southeast-1"}, byID, reason.PlacementNotMainland},
 		"P6 AWS Ningxia":                                        {Node{ProviderID: "aws:///cn-northwest-1b/i-1", Region: "cn-northwest-1"}, byID, reason.AllChecksPassed},
 		"P7 no providerID":                                      {Node{Region: "cn-north-1"}, byID, reason.RegionUnknown},
