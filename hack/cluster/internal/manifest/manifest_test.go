@@ -34,7 +34,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 func fake(t *testing.T) (config.Cluster, config.Member) {
 	t.Helper()
-	c := config.Cluster{Name: "maodian", State: "/work/.dev/cluster", Config: config.Config{
+	c := config.Cluster{Name: "maodian", State: "/srv/.dev/cluster", Config: config.Config{
 		Nodes: []config.Node{
 			{Name: "hz1", Region: "cn-hangzhou", Zone: "cn-hangzhou-h"},
 			{Name: "hk1", Region: "cn-hongkong", Zone: "cn-hongkong-b", ProviderID: "alicloud://cn-hongkong.i-hk1"},
