@@ -63,6 +63,13 @@ func TestKey_ChangesWithEveryInput(t *testing.T) {
 			t.Errorf("a changed %s gives the same key", file)
 		}
 	}
+	before := key(t, dir, etcd, "go1")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "etcd", "sub"), 0o755), os.WriteFile(filepath.Join(dir, "etcd", "sub", "new.go"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if key(t, dir, etcd, "go1") == before {
+		t.Error("a new source in a subfolder gives the same key")
+	}
 	if err := os.Remove(filepath.Join(dir, "etcd", "go.mod")); err != nil {
 		t.Fatal(err)
 	}
@@ -124,12 +131,10 @@ func TestEnsure_BuildsOnlyWhatIsMissing(t *testing.T) {
 	}
 	const k = "k8s.io/kubernetes/cmd/"
 	want := [][]string{
-		{"k8s", k + "kube-apiserver", k + "kube-controller-manager", k + "kube-scheduler", k + "kubectl"},
+		{"k8s", k + "kube-apiserver", k + "kube-controller-manager", k + "kube-scheduler", k + "kubectl", "helm.sh/helm/v4/cmd/helm"},
 		{"etcd", "."},
 		{"s3", "github.com/versity/versitygw/cmd/versitygw"},
-		{"helm", "helm.sh/helm/v4/cmd/helm"},
-		{"k8s", k + "kubelet", k + "kube-proxy"},
-		{"coredns", "."},
+		{"k8s", k + "kubelet", k + "kube-proxy", "./coredns"},
 		{"pause", "."},
 	}
 	if d := cmp.Diff(want, c.calls); d != "" {
@@ -140,7 +145,7 @@ func TestEnsure_BuildsOnlyWhatIsMissing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if !strings.Contains(report.String(), "building kubelet, kube-proxy") {
+	if !strings.Contains(report.String(), "building kubelet, kube-proxy, coredns") {
 		t.Errorf("report = %q", report)
 	}
 }

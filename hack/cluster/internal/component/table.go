@@ -23,26 +23,27 @@ const kubernetesVersion = "v1.37.2"
 
 // All are the components in the order of their building.
 func All() []Component {
-	out := []Component{
-		kubernetes("kube-apiserver", true), kubernetes("kube-controller-manager", true), kubernetes("kube-scheduler", true),
-		kubernetes("kubectl", true), kubernetes("kubelet", false), kubernetes("kube-proxy", false),
+	const kubernetes = "k8s.io/kubernetes/cmd/"
+	return []Component{
+		shared("kube-apiserver", kubernetes, true), shared("kube-controller-manager", kubernetes, true),
+		shared("kube-scheduler", kubernetes, true), shared("kubectl", kubernetes, true),
+		shared("kubelet", kubernetes, false), shared("kube-proxy", kubernetes, false),
+		shared("helm", "helm.sh/helm/v4/cmd/", true), shared("coredns", "./", false),
+		{Name: "etcd", Module: "etcd", Package: ".", Program: "etcd", LDFlags: "-s -w", Test: true},
+		{Name: "s3", Module: "s3", Package: "github.com/versity/versitygw/cmd/versitygw", Program: "versitygw", LDFlags: "-s -w", Test: true},
+		{Name: "pause", Module: "pause", Package: ".", Program: "pause", LDFlags: "-s -w"},
 	}
-	return append(out,
-		Component{Name: "etcd", Module: "etcd", Package: ".", Program: "etcd", LDFlags: "-s -w", Test: true},
-		Component{Name: "s3", Module: "s3", Package: "github.com/versity/versitygw/cmd/versitygw", Program: "versitygw", LDFlags: "-s -w", Test: true},
-		Component{Name: "helm", Module: "helm", Package: "helm.sh/helm/v4/cmd/helm", Program: "helm", LDFlags: "-s -w", Test: true},
-		Component{Name: "coredns", Module: "coredns", Package: ".", Program: "coredns", LDFlags: "-s -w"},
-		Component{Name: "pause", Module: "pause", Package: ".", Program: "pause", LDFlags: "-s -w"},
-	)
 }
 
-// kubernetes sets the version, or the programs would call themselves v0.0.0.
-func kubernetes(name string, test bool) Component {
+// shared is a program built upon Kubernetes' libraries: all of them stand in one module, and
+// are built by one command. The flags set the version, or Kubernetes' own programs would call
+// themselves v0.0.0.
+func shared(name, from string, test bool) Component {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
 	const at = " -X k8s.io/component-base/version."
 	return Component{
-		Name: name, Module: "k8s", Package: "k8s.io/kubernetes/cmd/" + name, Program: name, Test: test,
+		Name: name, Module: "k8s", Package: from + name, Program: name, Test: test,
 		LDFlags: "-s -w" + at + "gitVersion=" + kubernetesVersion + at + "gitMajor=" + major + at + "gitMinor=" + minor + at + "gitTreeState=clean",
 	}
 }
