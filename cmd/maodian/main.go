@@ -44,7 +44,8 @@ func main() {
 
 // arguments of every subcommand.
 type arguments struct {
-	config, level, reconcile string
+	config, level string
+	audit         dispatch.Audit
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -62,7 +63,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&a.config, "config", "", "configuration file")
 	fs.StringVar(&a.level, "log-level", "INFO", "DEBUG, INFO, WARN or ERROR")
 	if args[0] == "dispatch" {
-		fs.StringVar(&a.reconcile, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
+		fs.StringVar(&a.audit.URL, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
+		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
 	}
 	if err := fs.Parse(args[1:]); err != nil {
 		return 2
@@ -111,8 +113,8 @@ var parts = map[string]func(context.Context, arguments, io.Writer) error{
 	},
 	"dispatch": func(ctx context.Context, a arguments, out io.Writer) error {
 		return load(ctx, a, &dispatch.Config{}, func(ctx context.Context, c *dispatch.Config) error {
-			if a.reconcile != "" {
-				return dispatch.Reconcile(ctx, *c, a.reconcile, out)
+			if a.audit.URL != "" {
+				return dispatch.Reconcile(ctx, *c, a.audit, out)
 			}
 			return dispatch.Run(ctx, *c)
 		})

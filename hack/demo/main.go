@@ -89,22 +89,23 @@ func tell(ctx context.Context, o options, r *report) error {
 		}
 	}
 	chapters := []struct {
-		title string
-		tell  func(context.Context) error
+		title, proves string
+		tell          func(context.Context) error
 	}{
-		{"The policy attests nodes", s.policy},
-		{"The store comes up in the mainland, or not at all", s.store},
-		{"Two thousand people follow, and answer", s.people},
-		{"A campaign: plan, stop, kill, and one message each", s.campaign},
-		{"Head office asks for records", s.transfers},
-		{"The same YAML again changes nothing", s.again},
-		{"What the Kubernetes API knows of people: nothing", s.canary},
+		{"The policy attests nodes", "Personal data may rest only on nodes whose region label, provider ID and attestation agree; nobody can place a pod elsewhere.", s.policy},
+		{"The store comes up in the mainland, or not at all", "Without a place inside, nothing starts; with one, every step from the pod to its disk can be checked.", s.store},
+		{"Head office asks before anybody was asked", "A transfer is refused with every reason at once, each with its article and what would pass.", s.tooEarly},
+		{"Two thousand people follow, and answer", "Every callback is on disk before WeChat gets its answer, and only rounded numbers leave the region.", s.people},
+		{"A campaign: plan, stop, kill, and one message each", "Everyone is sent to once or left out for one reason, though the sender is killed in the middle.", s.campaign},
+		{"Head office asks again, with its papers", "Only people who agreed to this recipient leave, with the named fields; an authority's order stops everything.", s.transfers},
+		{"The same YAML again changes nothing", "A GitOps tool may apply the files for ever.", s.again},
+		{"What the Kubernetes API knows of people: nothing", "No identifier and no secret is in etcd, in an object, an event or a log.", s.canary},
 	}
 	for i, c := range chapters {
 		if i+1 < o.from {
 			continue
 		}
-		r.chapter(i+1, c.title)
+		r.chapter(i+1, c.title, c.proves)
 		if err := c.tell(ctx); err != nil {
 			return errors.Join(fmt.Errorf("chapter %d: %w", i+1, err), s.hint(ctx))
 		}

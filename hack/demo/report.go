@@ -34,9 +34,9 @@ func (r *report) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// chapter opens a chapter of the story.
-func (r *report) chapter(n int, title string) {
-	fmt.Fprintf(r.out, "\n%s\n", r.paint("1;36", fmt.Sprintf("%d. %s", n, title)))
+// chapter opens a chapter of the story, and says what it proves.
+func (r *report) chapter(n int, title, proves string) {
+	fmt.Fprintf(r.out, "\n%s\n   %s\n", r.paint("1;36", fmt.Sprintf("%d. %s", n, title)), r.paint("2", proves))
 }
 
 // say tells a fact that is not checked.

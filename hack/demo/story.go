@@ -127,31 +127,33 @@ func (s *story) policy(ctx context.Context) error {
 	for _, n := range nodes.Items {
 		s.report.say("%-5s region %-12s providerID %-32s attested %q", n.Name, n.Labels[corev1.LabelTopologyRegion], n.Spec.ProviderID, n.Labels[attested])
 	}
-	s.report.check("nodes eligible", strings.Join(p.Status.EligibleNodes, " "), "bj1 hz1")
+	s.report.check("nodes that may hold personal data", strings.Join(p.Status.EligibleNodes, " "), "bj1 hz1")
 	refused := map[string]string{}
 	for _, n := range p.Status.RefusedNodes {
 		refused[n.Name] = n.Reason
 		s.report.say("%s: %s", n.Name, n.Message)
 	}
-	s.report.check("hk1, which looks alike", refused["hk1"], "PlacementNotMainland")
-	s.report.check("odd1, whose signals disagree", refused["odd1"], "RegionSignalsDisagree")
+	s.report.check("hk1 is refused, although its region begins with cn-", refused["hk1"], "PlacementNotMainland")
+	s.report.check("odd1 is refused, although its label says cn-hangzhou", refused["odd1"], "RegionSignalsDisagree")
 	return s.intruders(ctx)
 }
 
 // intruders tries to place pods abroad.
 func (s *story) intruders(ctx context.Context) error {
-	for _, doc := range strings.Split(staged("intruders.yaml"), "\n---\n") {
+	titles := []string{"a pod that names node hk1 itself is refused", "a pod that selects another jurisdiction is refused"}
+	for i, doc := range strings.Split(staged("intruders.yaml"), "\n---\n") {
 		err := s.until(ctx, "the guard to stand", podTimeout, func(ctx context.Context) (bool, string, error) {
 			out, err := s.run(ctx, doc, "create", "--dry-run=server", "-f", "-")
 			return err != nil && strings.Contains(out, "residency policy cn-mainland"), "a pod abroad is still let in", nil
 		})
 		out, _ := s.run(ctx, doc, "create", "--dry-run=server", "-f", "-")
 		_, text, _ := strings.Cut(out, "denied request: ")
-		s.report.hold("a pod that wants abroad is refused", err == nil, strings.TrimSpace(text))
+		s.report.hold(titles[i], err == nil, strings.TrimSpace(text))
 	}
 	binding := `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"nobody","namespace":"` + namespace + `"},"target":{"apiVersion":"v1","kind":"Node","name":"hk1"}}`
 	out, err := s.run(ctx, binding, "create", "--raw", "/api/v1/namespaces/"+namespace+"/bindings", "-f", "-")
-	s.report.hold("a binding by hand is refused", err != nil && strings.Contains(out, "residency policy cn-mainland"), strings.TrimSpace(out))
+	_, text, _ := strings.Cut(out, "denied request: ")
+	s.report.hold("a pod bound to node hk1 past the scheduler is refused", err != nil && strings.Contains(out, "residency policy cn-mainland"), strings.TrimSpace(text))
 	return nil
 }
 
@@ -178,13 +180,13 @@ func (s *story) store(ctx context.Context) error {
 		return err
 	}
 	_, text := condition(st.Status.Conditions, "Ready")
-	s.report.check("with every mainland node cordoned", reasonOf(st.Status.Conditions, "Ready"), "NoEligibleNode")
+	s.report.check("with every mainland node cordoned, the store waits", reasonOf(st.Status.Conditions, "Ready"), "NoEligibleNode")
 	s.report.say("%s", text)
 	abroad, err := s.abroad(ctx)
 	if err != nil {
 		return err
 	}
-	s.report.check("pods of the namespace abroad", len(abroad), 0)
+	s.report.check("pods that went to the nodes outside instead", len(abroad), 0)
 	if err := s.cordon(ctx, false); err != nil {
 		return err
 	}
@@ -201,20 +203,21 @@ func (s *story) proof(ctx context.Context, st *residencyv1.ConsentStore) error {
 	if err != nil {
 		return fmt.Errorf("read pod: %w", err)
 	}
-	s.report.check("the pod's node, by the proof", p.Node, pod.Spec.NodeName)
+	s.report.say("The nodes are open again. The store's status claims where it runs; each claim is compared with the cluster:")
+	s.report.check("the pod runs on the node that the proof names", p.Node, pod.Spec.NodeName)
 	claim, err := s.set.CoreV1().PersistentVolumeClaims(namespace).Get(ctx, p.PersistentVolumeClaim, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read claim: %w", err)
 	}
-	s.report.check("its volume, by the proof", p.PersistentVolume, claim.Spec.VolumeName)
+	s.report.check("it uses the volume that the proof names", p.PersistentVolume, claim.Spec.VolumeName)
 	node, err := s.set.CoreV1().Nodes().Get(ctx, p.Node, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read node: %w", err)
 	}
-	s.report.check("the node's attested label", node.Labels[attested], "cn-mainland")
+	s.report.check("that node is attested to be in", node.Labels[attested], "cn-mainland")
 	s.report.say("proof: pod %s → node %s → volume %s → %s → %s=%s", p.Pod, p.Node, p.PersistentVolume, strings.Join(p.VolumeNodeAffinity, " ∧ "), attested, node.Labels[attested])
-	s.report.hold("the volume is tied to a mainland region", strings.Contains(strings.Join(p.VolumeNodeAffinity, " "), node.Labels[corev1.LabelTopologyRegion]), p.NodeRegion)
-	s.report.say("ledger %s, root %s", st.Status.LedgerID, st.Status.Ledger.RootHash)
+	s.report.hold("the volume can be mounted in that node's region only", strings.Contains(strings.Join(p.VolumeNodeAffinity, " "), node.Labels[corev1.LabelTopologyRegion]), p.NodeRegion)
+	s.report.say("ledger %s; the hash over its whole log is %s", st.Status.LedgerID, st.Status.Ledger.RootHash)
 	return nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 
@@ -36,8 +37,8 @@ const (
 	s3Host    = "s3.eu-central-1.example"
 )
 
-// transfers is chapter 5.
-func (s *story) transfers(ctx context.Context) error {
+// tooEarly is chapter 3: nobody follows yet, so nobody can have agreed.
+func (s *story) tooEarly(ctx context.Context) error {
 	s.secrets = append(s.secrets, secretKey)
 	if err := s.zurich(ctx); err != nil {
 		return err
@@ -49,13 +50,29 @@ func (s *story) transfers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.report.check("leads-to-zurich", blocked.Status.Decision, "Refused")
-	s.refusals(blocked, "PIAMissing")
+	s.report.check("leads-to-zurich, without an assessment and before anybody agreed", blocked.Status.Decision, "Refused")
+	s.refusals(blocked, "PIAMissing", "ConsentMissing")
+	s.report.say("No mechanism is asked for: 5000 people a year are below 100,000 (%s).", blocked.Status.Mechanism)
 	objects, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
-	s.report.check("objects in the bucket", len(objects), 0)
+	s.report.check("objects that reached head office's bucket", len(objects), 0)
+	return nil
+}
+
+// transfers is chapter 6.
+func (s *story) transfers(ctx context.Context) error {
+	blocked := &residencyv1.DataTransfer{}
+	err := s.until(ctx, "the blocked transfer to be decided anew", storyTimeout, func(ctx context.Context) (bool, string, error) {
+		err := s.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "leads-to-zurich"}, blocked)
+		return codes(blocked) == "PIAMissing", codes(blocked), err
+	})
+	if err != nil {
+		return err
+	}
+	s.report.check("leads-to-zurich, decided anew now that people have agreed", blocked.Status.Decision, "Refused")
+	s.refusals(blocked, "PIAMissing")
 	if err := s.apply(ctx, s.sample("61-transfer-allowed.yaml")); err != nil {
 		return err
 	}
@@ -63,7 +80,7 @@ func (s *story) transfers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.report.check("leads-to-zurich-q4", done.Status.Decision, "Allowed")
+	s.report.check("leads-to-zurich-q4, the same request with its papers", done.Status.Decision, "Allowed")
 	if done.Status.Decision != "Allowed" {
 		s.refusals(done)
 		return errStory
@@ -74,7 +91,7 @@ func (s *story) transfers(ctx context.Context) error {
 	return s.held(ctx)
 }
 
-// again is chapter 6: a GitOps tool applies the same files over and over.
+// again is chapter 7: a GitOps tool applies the same files over and over.
 func (s *story) again(ctx context.Context) error {
 	files, err := filepath.Glob(s.sample("[0-9]*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -104,7 +121,7 @@ func (s *story) again(ctx context.Context) error {
 			changed = append(changed, "secret/"+name)
 		}
 	}
-	s.report.check(fmt.Sprintf("changed by a second apply of %d objects", objects), strings.Join(changed, ", "), "")
+	s.report.check(fmt.Sprintf("objects that a second apply of all %d changed", objects), strings.Join(changed, ", "), "")
 	return nil
 }
 
@@ -133,24 +150,31 @@ func (s *story) secretVersions(ctx context.Context) (map[string]string, error) {
 	return out, nil
 }
 
-func (s *story) refusals(t *residencyv1.DataTransfer, want ...string) {
-	var got []string
+// codes lists why a transfer is refused.
+func codes(t *residencyv1.DataTransfer) string {
+	var out []string
 	for _, r := range t.Status.Refusals {
-		got = append(got, r.Code)
+		out = append(out, r.Code)
+	}
+	return strings.Join(out, " ")
+}
+
+func (s *story) refusals(t *residencyv1.DataTransfer, want ...string) {
+	for _, r := range t.Status.Refusals {
 		s.report.say("%s [%s] %s → %s", r.Code, strings.Join(r.Cites, ", "), r.Field, r.Remedy)
 		s.report.hold(r.Code+" names its article and what would pass", len(r.Cites) > 0 && r.Remedy != "", "")
 	}
 	if len(want) > 0 {
-		s.report.check("reason codes", strings.Join(got, " "), strings.Join(want, " "))
+		s.report.check("every reason that applies, and no other", codes(t), strings.Join(want, " "))
 	}
 }
 
 // arrived reads the bucket as head office would.
 func (s *story) arrived(ctx context.Context, t *residencyv1.DataTransfer) error {
 	want := subject.People(int64(s.expected.Transferable))
-	s.report.check("people included", t.Status.Persons, want)
+	s.report.check("people who agreed to this recipient, separately and before", t.Status.Persons, want)
 	for _, x := range t.Status.Excluded {
-		s.report.say("left out, %s: %s", x.Reason, x.Count)
+		s.report.say("left out for %s: %s", x.Reason, x.Count)
 	}
 	objects, err := s.objects(ctx)
 	if err != nil {
@@ -179,11 +203,11 @@ func (s *story) arrived(ctx context.Context, t *residencyv1.DataTransfer) error 
 			}
 		}
 	}
-	s.report.check("rows that arrived", rows, s.expected.Transferable)
-	s.report.check("different people", len(ids), s.expected.Transferable)
-	s.report.check("fields", strings.Join(slices.Sorted(maps.Keys(keys)), " "), "id lead.score lead.stage tags")
-	s.report.check("manifest's SHA-256", manifest["sha256"], sum)
-	s.report.check("status shows the same", t.Status.Manifest.SHA256, sum)
+	s.report.check("rows that arrived in the bucket", rows, s.expected.Transferable)
+	s.report.check("different people among them", len(ids), s.expected.Transferable)
+	s.report.check("fields that arrived, the named ones only", strings.Join(slices.Sorted(maps.Keys(keys)), " "), "id lead.score lead.stage tags")
+	s.report.check("the manifest's hash is that of the object", manifest["sha256"], sum)
+	s.report.check("the status shows the same hash", t.Status.Manifest.SHA256, sum)
 	got := ""
 	err = s.until(ctx, "the policy's counter", podTimeout, func(ctx context.Context) (bool, string, error) {
 		var err error
@@ -210,13 +234,13 @@ func (s *story) held(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.report.check("the next one, after hold psb-2026-118", next.Status.Decision, "Refused")
+	s.report.check("leads-to-zurich-next, with all its papers, after the authority's order psb-2026-118", next.Status.Decision, "Refused")
 	s.refusals(next, "PublicSecurityHold")
 	after, err := s.objects(ctx)
 	if err != nil {
 		return err
 	}
-	s.report.check("objects added", len(after)-len(before), 0)
+	s.report.check("objects that reached the bucket since the order", len(after)-len(before), 0)
 	return nil
 }
 

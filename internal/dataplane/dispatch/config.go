@@ -32,10 +32,10 @@ type Config struct {
 	Channel        string             `json:"channel"`
 	Subscription   Subscription       `json:"subscription"`
 	Mass           map[string]string  `json:"mass"` // not sent yet: a clear error instead of an unknown key
-	// Batch is how many permits are leased at once; a process that dies loses the outcome of
-	// two batches at most. Workers is how many requests are in flight.
-	Batch   int `json:"batch"`
+	// Workers is how many requests are in flight: so many outcomes at most are lost with a
+	// process that dies.
 	Workers int `json:"workers"`
+	Batch   int `json:"batch"` // read and ignored: a lease is never larger than the free senders
 }
 
 // Subscription is the content of a subscription notification.
@@ -62,9 +62,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Workers <= 0 {
 		c.Workers = 8
-	}
-	if c.Batch <= 0 {
-		c.Batch = 4 * c.Workers
 	}
 	return nil
 }

@@ -23,7 +23,6 @@ const (
 	maxWait      = time.Second // a SendHold must be seen, and its end, within 2 s
 	tries        = 3           // of one request that provably did not arrive
 	outage       = 5 * time.Second
-	reportEvery  = 50 * time.Millisecond
 	reportGrace  = 10 * time.Second
 	startMargin  = 3 * time.Second // before a permit ends: a token or another host may have to be fetched first
 	maxLeases    = 3               // of one person by this process, when the platform is busy each time
@@ -36,15 +35,17 @@ type Sender interface {
 	SendSubscription(context.Context, wechat.SubscriptionMessage) (wechat.Receipt, error)
 }
 
-// Worker sends one shard of a run.
+// Worker sends one shard of a run. A permit is the intent on disk: none is leased before a
+// sender is free to use it at once, and a sender is free again when its outcome is on disk.
+// So a killed process leaves as unknown the requests that were in flight, at most Workers
+// of them (promise P5).
 type Worker struct {
 	Store   storev1connect.DispatchServiceClient
 	Sender  Sender
 	RunID   string
 	Shard   int32
 	Message wechat.SubscriptionMessage // without the person
-	Batch   int
-	Workers int
+	Workers int                        // requests in flight
 	Log     *slog.Logger
 
 	paused atomic.Int64 // unix nanoseconds until which nothing is leased
@@ -71,19 +72,16 @@ var ErrInterrupted = errors.New("Interrupted")
 func (w *Worker) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	tasks, outcomes := make(chan task, w.Batch), make(chan *storev1.Outcome, w.Batch)
-	var senders sync.WaitGroup
+	outcomes, free := make(chan *storev1.Outcome, w.Workers), make(chan struct{}, w.Workers)
 	for range w.Workers {
-		senders.Go(func() {
-			for t := range tasks {
-				outcomes <- w.one(ctx, t, stop)
-			}
-		})
+		free <- struct{}{}
 	}
 	reported := make(chan error, 1)
-	go func() { reported <- w.report(ctx, outcomes, stop) }()
-	err := w.lease(ctx, tasks)
-	close(tasks)
+	go func() { reported <- w.report(ctx, outcomes, free, stop) }()
+	var senders sync.WaitGroup
+	err := w.lease(ctx, free, func(t task) {
+		senders.Go(func() { outcomes <- w.one(ctx, t, stop) })
+	})
 	senders.Wait()
 	close(outcomes)
 	err = errors.Join(err, <-reported)
@@ -103,14 +101,19 @@ func stopped(ctx context.Context, err error) error {
 	}
 }
 
-// lease feeds the senders: while they work on one batch the next is asked for.
-func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
-	for failures := 0; ctx.Err() == nil; {
-		if !w.sleep(ctx, time.Until(time.Unix(0, w.paused.Load()))) {
-			break
+// lease takes whoever is free to send, asks for as many permits, and has them used.
+func (w *Worker) lease(ctx context.Context, free chan struct{}, use func(task)) error {
+	for failures := 0; ; {
+		n := take(ctx, free)
+		if n == 0 || !w.sleep(ctx, time.Until(time.Unix(0, w.paused.Load()))) {
+			return ErrInterrupted
 		}
 		asked := time.Now()
-		res, err := w.ask(ctx)
+		res, err := w.ask(ctx, n)
+		permits := res.GetPermits()
+		for range n - len(permits) {
+			free <- struct{}{}
+		}
 		if err != nil {
 			if failures++; failures > 30 || ctx.Err() != nil || word(err) {
 				return stopped(ctx, fmt.Errorf("lease: %w", err))
@@ -119,24 +122,41 @@ func (w *Worker) lease(ctx context.Context, tasks chan<- task) error {
 			continue
 		}
 		failures = 0
-		for _, p := range res.GetPermits() {
-			tasks <- task{p, asked.Add(time.Duration(res.GetPermitMillis()) * time.Millisecond)}
+		for _, p := range permits {
+			use(task{p, asked.Add(time.Duration(res.GetPermitMillis()) * time.Millisecond)})
 		}
 		switch {
 		case res.GetState() == store.LeaseFinished:
 			return nil
-		case len(res.GetPermits()) == 0:
+		case len(permits) == 0:
 			wait := time.Duration(res.GetWaitMillis()) * time.Millisecond
 			w.sleep(ctx, min(max(wait, 10*time.Millisecond), maxWait))
 		}
 	}
-	return stopped(ctx, nil)
 }
 
-func (w *Worker) ask(ctx context.Context) (*storev1.LeaseResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+// take waits for a free sender and counts all that are free; 0 when ctx ends.
+func take(ctx context.Context, free <-chan struct{}) int {
+	select {
+	case <-ctx.Done():
+		return 0
+	case <-free:
+	}
+	for n := 1; ; n++ {
+		select {
+		case <-free:
+		default:
+			return n
+		}
+	}
+}
+
+// ask leases n permits. It hears the answer also when the process is asked to stop: permits
+// in an answer that nobody hears could not be given back.
+func (w *Worker) ask(ctx context.Context, n int) (*storev1.LeaseResponse, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
 	defer cancel()
-	return w.Store.Lease(ctx, &storev1.LeaseRequest{RunId: w.RunID, Shard: w.Shard, Max: int32(w.Batch)})
+	return w.Store.Lease(ctx, &storev1.LeaseRequest{RunId: w.RunID, Shard: w.Shard, Max: int32(n)})
 }
 
 // one uses one permit, or says that it was not used.
@@ -147,22 +167,25 @@ func (w *Worker) one(ctx context.Context, t task, stop context.CancelCauseFunc) 
 		out.Result = store.Failed
 		return out
 	}
+	usable := func() bool { return ctx.Err() == nil && time.Until(t.until) > startMargin }
+	if !usable() {
+		return out
+	}
 	m := w.Message
 	m.To = who
 	// A request that has begun is brought to its end also when the process is asked to stop:
 	// cutting it off would only make its outcome unknown. Past the permit nothing is written.
 	call, cancel := context.WithDeadline(context.WithoutCancel(ctx), t.until)
 	defer cancel()
-	for try := 1; ctx.Err() == nil && time.Until(t.until) > startMargin; try++ {
+	for try := 1; ; try++ {
 		_, err := w.Sender.SendSubscription(call, m)
 		class := wechat.ClassOf(err)
-		if class == wechat.Retry && try < tries {
-			w.sleep(ctx, time.Duration(try)*100*time.Millisecond+rand.N(100*time.Millisecond)) //nolint:gosec,forbidigo // jitter wants no seed
+		pause := time.Duration(try)*100*time.Millisecond + rand.N(100*time.Millisecond) //nolint:gosec,forbidigo // jitter wants no seed
+		if class == wechat.Retry && try < tries && w.sleep(ctx, pause) && usable() {
 			continue
 		}
 		return w.settle(out, t.permit.GetIdempotencyKey(), class, err, stop)
 	}
-	return out
 }
 
 // settle turns what the platform said into an outcome (wechat.md 17).
@@ -196,48 +219,38 @@ func (w *Worker) tooBusy(key string) bool {
 	return ok && count.Add(1) >= maxLeases
 }
 
-// report sends outcomes to the store until they are on disk there: an outcome that is not
-// reported becomes unknown. While the store is away no new request starts, since nobody
-// takes the outcomes.
-func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome, stop context.CancelCauseFunc) error {
-	for open := true; open; {
-		batch := collect(outcomes, &open, w.Batch)
-		if len(batch) == 0 {
-			continue
-		}
+// report sends outcomes to the store until they are on disk there, and frees their senders:
+// an outcome that is not reported becomes unknown. While the store is away no new request
+// starts, since no sender is free.
+func (w *Worker) report(ctx context.Context, outcomes <-chan *storev1.Outcome, free chan<- struct{}, stop context.CancelCauseFunc) error {
+	for first := range outcomes {
+		batch := collect(first, outcomes)
 		if err := w.deliver(ctx, batch); err != nil {
-			stop(err)            // nothing more may be sent that cannot be reported
-			for range outcomes { // the senders must not block on a reporter that gave up
-			}
+			stop(err) // nothing more may be sent that cannot be reported
 			return fmt.Errorf("report: %w", err)
+		}
+		for range batch {
+			free <- struct{}{}
 		}
 	}
 	return nil
 }
 
-// collect waits for one outcome and takes what comes within a moment.
-func collect(outcomes <-chan *storev1.Outcome, open *bool, limit int) []*storev1.Outcome {
-	first, ok := <-outcomes
-	if !ok {
-		*open = false
-		return nil
-	}
+// collect adds to the first outcome what waits beside it. It does not wait for more: while
+// a report is under way the next ones gather by themselves.
+func collect(first *storev1.Outcome, outcomes <-chan *storev1.Outcome) []*storev1.Outcome {
 	batch := []*storev1.Outcome{first}
-	timer := time.NewTimer(reportEvery)
-	defer timer.Stop()
-	for len(batch) < limit {
+	for {
 		select {
 		case o, ok := <-outcomes:
 			if !ok {
-				*open = false
 				return batch
 			}
 			batch = append(batch, o)
-		case <-timer.C:
+		default:
 			return batch
 		}
 	}
-	return batch
 }
 
 func (w *Worker) deliver(ctx context.Context, batch []*storev1.Outcome) error {
@@ -256,7 +269,7 @@ func (w *Worker) deliver(ctx context.Context, batch []*storev1.Outcome) error {
 		if !deadline.IsZero() && time.Now().After(deadline) {
 			return err
 		}
-		w.Log.Warn("Store does not take reports; trying again", "outcomes", len(batch), "try", try)
+		w.Log.Warn("Store does not take reports; trying again", "try", try)
 		w.sleep(context.WithoutCancel(ctx), min(time.Duration(try)*100*time.Millisecond, time.Second))
 	}
 }

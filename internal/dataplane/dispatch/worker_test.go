@@ -26,11 +26,24 @@ import (
 type ledgerClient struct {
 	ledger store.Ledger
 	mu     sync.Mutex
-	deaf   int // reports that fail before they arrive
-	mute   int // reports whose answer is lost after they arrived
+	deaf   int  // reports that fail before they arrive
+	mute   int  // reports whose answer is lost after they arrived
+	cut    bool // nothing of this process arrives any more
+}
+
+// gone is what a process hears whose run is not its own any more.
+var gone = connect.NewError(connect.CodeFailedPrecondition, store.ErrRunUnknown)
+
+func (c *ledgerClient) off() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut
 }
 
 func (c *ledgerClient) Lease(ctx context.Context, r *storev1.LeaseRequest) (*storev1.LeaseResponse, error) {
+	if c.off() {
+		return nil, gone
+	}
 	l, err := c.ledger.Lease(ctx, r.GetRunId(), int(r.GetShard()), int(r.GetMax()))
 	if err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
@@ -43,6 +56,9 @@ func (c *ledgerClient) Lease(ctx context.Context, r *storev1.LeaseRequest) (*sto
 }
 
 func (c *ledgerClient) Report(ctx context.Context, r *storev1.ReportRequest) (*storev1.ReportResponse, error) {
+	if c.off() {
+		return nil, gone
+	}
 	c.mu.Lock()
 	deaf, mute := c.deaf > 0, c.mute > 0
 	if deaf {
@@ -126,7 +142,7 @@ func setUp(t *testing.T, people int) *scene {
 }
 
 func (s *scene) worker() *Worker {
-	return &Worker{Store: s.client, Sender: s.phone, RunID: "run", Batch: 8, Workers: 4, Log: slog.New(slog.NewTextHandler(s.log, nil)), Message: wechat.SubscriptionMessage{TemplateID: "T"}}
+	return &Worker{Store: s.client, Sender: s.phone, RunID: "run", Workers: 4, Log: slog.New(slog.NewTextHandler(s.log, nil)), Message: wechat.SubscriptionMessage{TemplateID: "T"}}
 }
 
 func (s *scene) exactlyOnce(people int) {
@@ -245,26 +261,63 @@ func TestWorker_Stopping(t *testing.T) {
 	s.exactlyOnce(40)
 }
 
-// TestWorker_Killed loses a process with its permits, and starts another: nobody receives
-// two messages, and whoever's outcome was lost is unknown.
+// deadEnd answers some requests; the others hang until the process is dead. Every second
+// one of those had arrived.
+type deadEnd struct {
+	*phone
+	answers int
+	hung    chan struct{}
+	dead    chan struct{}
+}
+
+func (d *deadEnd) SendSubscription(ctx context.Context, m wechat.SubscriptionMessage) (wechat.Receipt, error) {
+	d.mu.Lock()
+	hangs := d.calls >= d.answers
+	if hangs {
+		if d.calls++; d.calls%2 == 0 {
+			d.received[m.To]++
+		}
+	}
+	d.mu.Unlock()
+	if !hangs {
+		return d.phone.SendSubscription(ctx, m)
+	}
+	d.hung <- struct{}{}
+	<-d.dead
+	return wechat.Receipt{}, &wechat.Error{Class: wechat.Unknown}
+}
+
+// TestWorker_Killed ends a process with its requests in flight, and starts another: these
+// requests are unknown, nobody else, and nobody receives two messages.
 func TestWorker_Killed(t *testing.T) {
 	s := setUp(t, 40)
-	lost := s.Lease("run", 8) // the dead process had these, and had sent half of them
-	for _, p := range lost.Permits[:4] {
-		s.phone.received[p.Who]++
+	s.phone.answer = nil
+	first, platform := s.worker(), &deadEnd{phone: s.phone, answers: 10, hung: make(chan struct{}, 40), dead: make(chan struct{})}
+	first.Sender = platform
+	over := make(chan error, 1)
+	go func() { over <- first.Run(t.Context()) }()
+	for range first.Workers {
+		<-platform.hung
 	}
+	s.client.mu.Lock()
+	s.client.cut = true
+	s.client.mu.Unlock()
+	close(platform.dead)
+	if err := <-over; err == nil {
+		t.Fatal("a process that is cut off ended well")
+	}
+	s.client.cut = false
 	s.Clock.Move(time.Minute)
 	if err := s.worker().Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r := s.Run("run")
-	if r.Sent != 32 || r.Unknown != 8 || len(s.phone.received) != 36 {
-		t.Errorf("ledger %+v, %d people received", r, len(s.phone.received))
+	if s.phone.calls != 40 {
+		t.Errorf("%d requests for 40 people", s.phone.calls)
 	}
-	for _, n := range s.phone.received {
-		if n != 1 {
-			t.Errorf("somebody received %d messages", n)
-		}
+	got, err := s.Ledger.Reconcile(t.Context(), "run", s.phone.received)
+	want := store.Reconciled{SentOnce: 36, UnknownOnce: 2, UnknownNone: 2}
+	if err != nil || got != want {
+		t.Errorf("person by person: %+v, want %+v: %v", got, want, err)
 	}
 	if strings.Contains(s.log.String(), "oTEST") {
 		t.Error("the log holds an identifier")

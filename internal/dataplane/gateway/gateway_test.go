@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -148,6 +149,8 @@ type rig struct {
 	cookies  map[string]string
 	header   http.Header
 	seen     bytes.Buffer // every header that was sent to the browser
+	files    fs.FS
+	metrics  *metrics
 }
 
 func credentials() Credentials {
@@ -174,7 +177,7 @@ func (r *rig) replica() http.Handler {
 	h, err := NewHandler(Options{
 		Account: "brand", AppID: twintest.AppID, Credentials: credentials(), WithdrawKeywords: []string{"退订", "TD"}, Templates: []string{"T1"},
 		Intake: r.intake, Platform: r.platform, Log: slog.New(slog.NewJSONHandler(&r.log, nil)),
-		Clock: func() time.Time { return r.now }, Random: &sequence{},
+		Clock: func() time.Time { return r.now }, Random: &sequence{}, Files: r.files, Metrics: r.metrics,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,6 +38,8 @@ type Options struct {
 	Intake           storev1connect.IntakeServiceClient
 	Platform         Platform
 	Log              *slog.Logger
+	Files            fs.FS            // holds the file that verifies the domain, if any
+	Metrics          *metrics         // nil: of its own
 	Clock            func() time.Time // nil: time.Now
 	Random           io.Reader        // nil: crypto/rand.Reader
 }
@@ -57,6 +60,9 @@ func NewHandler(o Options) (http.Handler, error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
+	if o.Metrics == nil {
+		o.Metrics = newMetrics(o.Clock)
+	}
 	h := &handler{Options: o, keywords: newKeywords(o.WithdrawKeywords)}
 	var err error
 	if h.keys, err = o.Credentials.keys(o.AppID); err != nil {
@@ -68,13 +74,25 @@ func NewHandler(o Options) (http.Handler, error) {
 	if h.pages, err = loadPages(); err != nil {
 		return nil, err
 	}
+	return h.secure(h.routes()), nil
+}
+
+func (h *handler) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /wechat/callback", h.verifyURL)
-	mux.HandleFunc("POST /wechat/callback", h.receive)
-	mux.HandleFunc("GET /consent", h.showConsent)
-	mux.HandleFunc("POST /consent", h.recordConsent)
-	mux.HandleFunc("GET /consent/done", h.showDone)
-	return h.secure(mux), nil
+	for _, x := range []struct {
+		pattern, metric string
+		serve           http.HandlerFunc
+	}{
+		{"GET /wechat/callback", "verification", h.verifyURL},
+		{"POST /wechat/callback", "callback", h.receive},
+		{"GET /consent", "consent", h.showConsent},
+		{"POST /consent", "consent", h.recordConsent},
+		{"GET /consent/done", "consent", h.showDone},
+		{"GET /{file}", "verification", h.verification},
+	} {
+		mux.HandleFunc(x.pattern, h.Metrics.measure(x.metric, x.serve))
+	}
+	return mux
 }
 
 // secure sets the headers that every answer has.
@@ -106,10 +124,12 @@ var (
 	problemPlatform = problem{http.StatusServiceUnavailable, "platform"} // WeChat does not say who it is
 	problemNotice   = problem{http.StatusServiceUnavailable, "notice"}   // there is nothing to show yet
 	problemInternal = problem{http.StatusInternalServerError, "internal"}
+	problemAbsent   = problem{http.StatusNotFound, "absent"} // no such file
 )
 
 // writeError answers with a problem: a page where people look, one word where machines do.
 func (h *handler) writeError(w http.ResponseWriter, r *http.Request, p problem, cause error) {
+	ended(w, p)
 	attrs := []slog.Attr{slog.String("word", p.word), slog.Int("status", p.status)}
 	if cause != nil {
 		attrs = append(attrs, causeOf(cause)...)

@@ -181,6 +181,7 @@ func (h *handler) render(w http.ResponseWriter, r *http.Request, status int, p p
 	var body bytes.Buffer
 	if err := h.pages.layout.Execute(&body, p); err != nil {
 		h.Log.ErrorContext(r.Context(), "Page not made")
+		ended(w, problemInternal)
 		http.Error(w, problemInternal.word, problemInternal.status)
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -38,9 +40,11 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	store := storeclient.New(src, cfg.Store)
 	defer store.Close()
+	m := newMetrics(time.Now)
 	h, err := NewHandler(Options{
 		Account: cfg.Account, AppID: cfg.AppID, Credentials: credentials, WithdrawKeywords: cfg.WithdrawKeywords,
 		Templates: cfg.Templates, Intake: store.Intake, Platform: account, Log: log,
+		Files: os.DirFS(cfg.CredentialsDir), Metrics: m,
 	})
 	if err != nil {
 		return err
@@ -53,7 +57,8 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	g.Go(func() error {
 		return httpserve.Serve(ctx, httpserve.Config{
-			Listen: cfg.Listen, HealthListen: cfg.HealthListen, HealthRoutes: map[string]http.Handler{"GET /status": checks},
+			Listen: cfg.Listen, HealthListen: cfg.HealthListen,
+			HealthRoutes: map[string]http.Handler{"GET /status": checks, "GET /metrics": m.expose()},
 		}, h)
 	})
 	log.InfoContext(ctx, "Serving account", "account", cfg.Account)

@@ -17,6 +17,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -176,7 +177,7 @@ func (j *Job) rows(ctx context.Context, m *Manifest, enc encoder) (stopped strin
 		return "", fmt.Errorf("write rows: %w", err)
 	}
 	if stopped != "" {
-		j.Log.Warn("Transfer stopped", "reason", stopped, "rows", m.Rows)
+		j.Log.Warn("Transfer stopped", "reason", stopped, "rows", subject.People(m.Rows))
 	}
 	return stopped, nil
 }
@@ -197,7 +198,8 @@ func (j *Job) finish(ctx context.Context, m Manifest) error {
 	for try := 1; ; try++ {
 		_, err := j.Store.FinishTransfer(ctx, req)
 		if err == nil {
-			j.Log.Info("Transfer finished", "rows", m.Rows, "bytes", m.Bytes, "partial", m.Partial)
+			// A row is a person; the size would tell how many, so it stands in the manifest only.
+			j.Log.Info("Transfer finished", "rows", subject.People(m.Rows), "partial", m.Partial)
 			return nil
 		}
 		if connect.CodeOf(err) != connect.CodeUnavailable || try == finishAttempts {
