@@ -34,9 +34,13 @@ import (
 	"github.com/maodian-dev/maodian/internal/issuing"
 )
 
+// +kubebuilder:rbac:groups="",namespace=maodian-system,resources=secrets,verbs=get;create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=maodian-system,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// reporter is who events say they come from.
+const reporter = "maodian-manager"
 
 // leaderID names the lease of the manager that acts.
 const leaderID = "manager.maodian.dev"
@@ -133,13 +137,14 @@ func wire(m ctrl.Manager, o options, user, extraCA string) error {
 	stores := &issuing.Dialer{Issuer: issuer}
 	pusher := &gather.Pusher{Reader: c, Stores: stores, Clock: real}
 	platform := desired.Platform{Image: o.image, SystemNamespace: o.systemNamespace, ExtraCA: extraCA != ""}
+	recorder := m.GetEventRecorder(reporter)
 	return errors.Join(
 		residency.SetupWithManager(m, residency.Deps{
-			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform,
+			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,
 			ExtraCA: extraCA, Manager: user, NewID: func() string { return string(uuid.NewUUID()) }, NewKey: newKey,
 		}),
 		marketing.SetupWithManager(m, marketing.Deps{
-			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform,
+			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,
 			Gateways: marketing.NewHTTPGateways(),
 		}),
 	)

@@ -58,25 +58,20 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, a *marketingv1.WeChat
 	}
 	before, s := a.DeepCopy(), &accountScope{account: a}
 	var outcome *conditions.Outcome
-	var phaseErr error
+	var err error
 	for _, phase := range []accountPhase{r.gather, r.checkCredentials, r.apply, r.observe, r.probe} {
-		if outcome, phaseErr = phase(ctx, s); outcome != nil || phaseErr != nil {
+		if outcome, err = phase(ctx, s); outcome != nil || err != nil {
 			break
 		}
 	}
 	wait := retryInterval
-	if outcome != nil {
-		a.Status.ObservedGeneration = a.Generation
-		outcome.Write(&a.Status.Conditions, a.Generation, r.Clock.Now())
-		if outcome.IsReady() {
-			wait = quietInterval
-		}
+	if outcome != nil && outcome.IsReady() {
+		wait = quietInterval
 	}
-	retry, err := applying.Status(ctx, r.Client, before, a)
-	if err := applying.FirstError(phaseErr, err); err != nil {
-		return ctrl.Result{}, err
-	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, applying.Jitter(a.UID, wait))}, nil
+	return applying.End(ctx, r.reporter(), applying.Report[*marketingv1.WeChatAccount]{
+		Before: before, After: a, Conditions: &a.Status.Conditions, Observed: &a.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: applying.Jitter(a.UID, wait),
+	})
 }
 
 func (r *AccountReconciler) gather(ctx context.Context, s *accountScope) (*conditions.Outcome, error) {
@@ -158,7 +153,7 @@ func (r *AccountReconciler) apply(ctx context.Context, s *accountScope) (*condit
 	if err != nil {
 		return nil, err
 	}
-	a.Status.Endpoint = desired.GatewayName(a.Name) + "." + a.Namespace + ".svc"
+	a.Status.Endpoint, a.Status.CallbackPath = desired.GatewayName(a.Name)+"."+a.Namespace+".svc", desired.CallbackPath
 	return nil, applying.Children(ctx, r.Client, children...)
 }
 
@@ -255,7 +250,7 @@ func judge(g GatewayStatus) *conditions.Outcome {
 func (r *AccountReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.WeChatAccountList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("wechataccount").
+	return ctrl.NewControllerManagedBy(m).Named("wechataccount").WithOptions(several()).
 		For(&marketingv1.WeChatAccount{}, generation).
 		Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&corev1.Pod{}, watching.ByLabel(desired.InstanceLabel), builder.WithPredicates(watching.WithLabel(desired.ComponentLabel, string(desired.Gateway)), watching.PodReady())).

@@ -65,7 +65,7 @@ func TestAnAccountIsReadyWhenThePlatformTakesItsCredentials(t *testing.T) {
 	ns := rig.Namespace(t, policyName)
 	storeIn(t, ns)
 	a := connected(t, ns, "10.1.0.1")
-	if a.Status.PlatformCode != nil || a.Status.Endpoint != "brand-gateway."+ns+".svc" {
+	if a.Status.PlatformCode != nil || a.Status.Endpoint != "brand-gateway."+ns+".svc" || a.Status.CallbackPath != "/wechat/callback" {
 		t.Errorf("status = %+v", a.Status)
 	}
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "brand-gateway"}}

@@ -19,6 +19,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/gather"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
@@ -35,17 +36,14 @@ const audienceInterval = 30 * time.Second
 func (r *AudienceReconciler) Reconcile(ctx context.Context, a *marketingv1.Audience) (ctrl.Result, error) {
 	before := a.DeepCopy()
 	outcome, err := r.size(ctx, a)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	a.Status.ObservedGeneration = a.Generation
-	outcome.Write(&a.Status.Conditions, a.Generation, r.Clock.Now())
-	retry, err := applying.Status(ctx, r.Client, before, a)
 	wait := audienceInterval
-	if outcome.IsWaiting() {
+	if outcome != nil && outcome.IsWaiting() {
 		wait = retryInterval
 	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, applying.Jitter(a.UID, wait))}, err
+	return applying.End(ctx, r.reporter(), applying.Report[*marketingv1.Audience]{
+		Before: before, After: a, Conditions: &a.Status.Conditions, Observed: &a.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: applying.Jitter(a.UID, wait),
+	})
 }
 
 // leadModel waits for the model that the expression speaks of, if it names one.
@@ -78,9 +76,7 @@ func (r *AudienceReconciler) size(ctx context.Context, a *marketingv1.Audience) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
-	defer cancel()
-	answer, err := c.SizeAudience(ctx, &storev1.SizeAudienceRequest{Expression: a.Spec.Expression, LeadModel: a.Spec.LeadModelRef.Name})
+	size, err := sizeOf(ctx, c, a.Spec.Expression, a.Spec.LeadModelRef.Name)
 	switch {
 	case connect.CodeOf(err) == connect.CodeInvalidArgument:
 		a.Status.Size, a.Status.EvaluatedTime = "", metav1.Time{}
@@ -89,15 +85,23 @@ func (r *AudienceReconciler) size(ctx context.Context, a *marketingv1.Audience) 
 		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", store.Name), nil
 	}
 	// the time tells since when it is this number: counting alone writes nothing
-	if size := metav1alpha1.PeopleCount(answer.GetPeople()); size != a.Status.Size || a.Status.ObservedGeneration != a.Generation {
+	if size != a.Status.Size || a.Status.ObservedGeneration != a.Generation {
 		a.Status.Size, a.Status.EvaluatedTime = size, metav1.NewTime(r.Clock.Now())
 	}
 	return conditions.Done(marketingv1.ReasonAudienceEvaluated, "the expression is valid"), nil
 }
 
+// sizeOf asks a store how many people an expression selects.
+func sizeOf(ctx context.Context, c storev1connect.ControlServiceClient, expression, leadModel string) (metav1alpha1.PeopleCount, error) {
+	ctx, cancel := context.WithTimeout(ctx, gather.CountTimeout)
+	defer cancel()
+	answer, err := c.SizeAudience(ctx, &storev1.SizeAudienceRequest{Expression: expression, LeadModel: leadModel})
+	return people(answer.GetPeople()), err
+}
+
 func (r *AudienceReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.AudienceList{} }
-	return ctrl.NewControllerManagedBy(m).Named("audience").
+	return ctrl.NewControllerManagedBy(m).Named("audience").WithOptions(several()).
 		For(&marketingv1.Audience{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOneBeside(r.Client, all), builder.WithPredicates(watching.StoreReady())).
 		Watches(&marketingv1.LeadModel{}, watching.EveryOneBeside(r.Client, all)).

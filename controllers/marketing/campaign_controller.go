@@ -41,6 +41,9 @@ type campaignScope struct {
 	held     string // name of a SendHold that covers it
 	job      *batchv1.Job
 	run      *storev1.Run
+
+	trouble *conditions.Outcome // what keeps a campaign from beginning; one that has begun goes on
+	unready *conditions.Outcome // the store is not ready
 }
 
 type campaignPhase func(context.Context, *campaignScope) (*conditions.Outcome, error)
@@ -52,23 +55,20 @@ func (r *CampaignReconciler) Reconcile(ctx context.Context, c *marketingv1.PushC
 	}
 	before, s := c.DeepCopy(), &campaignScope{campaign: c}
 	var outcome *conditions.Outcome
-	var phaseErr error
-	for _, phase := range []campaignPhase{r.gather, r.check, r.plan, r.ended, r.pause, r.send} {
-		if outcome, phaseErr = phase(ctx, s); outcome != nil || phaseErr != nil {
+	var err error
+	for _, phase := range []campaignPhase{r.hush, r.gather, r.check, r.plan, r.ended, r.pause, r.send} {
+		if outcome, err = phase(ctx, s); outcome != nil || err != nil {
 			break
 		}
 	}
 	now := r.Clock.Now()
 	if outcome != nil {
-		c.Status.ObservedGeneration = c.Generation
-		outcome.Write(&c.Status.Conditions, c.Generation, now)
 		s.writeProgress(*outcome, now)
 	}
-	retry, err := applying.Status(ctx, r.Client, before, c)
-	if err := applying.FirstError(phaseErr, err); err != nil {
-		return ctrl.Result{}, err
-	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, s.wait(outcome, now))}, nil
+	return applying.End(ctx, r.reporter(), applying.Report[*marketingv1.PushCampaign]{
+		Before: before, After: c, Conditions: &c.Status.Conditions, Observed: &c.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: s.wait(outcome, now), Events: campaignEvents,
+	})
 }
 
 // leave notes only that a change of the spec was seen.
@@ -96,7 +96,7 @@ func (s *campaignScope) wait(o *conditions.Outcome, now time.Time) time.Duration
 			return min(ahead, time.Hour)
 		}
 		return applying.Jitter(s.campaign.UID, 10*time.Second)
-	case s.job != nil || !st.StartTime.IsZero():
+	case s.started():
 		return followInterval
 	}
 	return applying.Jitter(s.campaign.UID, retryInterval)
@@ -105,7 +105,7 @@ func (s *campaignScope) wait(o *conditions.Outcome, now time.Time) time.Duration
 func (r *CampaignReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.PushCampaignList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("pushcampaign").
+	return ctrl.NewControllerManagedBy(m).Named("pushcampaign").WithOptions(several()).
 		For(&marketingv1.PushCampaign{}, generation).
 		Owns(&batchv1.Job{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&marketingv1.WeChatAccount{}, watching.EveryOneBeside(r.Client, all)).

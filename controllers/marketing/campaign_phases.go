@@ -1,13 +1,13 @@
 package marketing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 
 	"connectrpc.com/connect"
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,7 +21,22 @@ import (
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/identity"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
+
+// hush finds the Job, and passes a suspend on to it before anything else is looked at: what
+// else is wrong must not keep it sending.
+func (r *CampaignReconciler) hush(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+	job, err := gather.Find[batchv1.Job](ctx, r.Client, s.campaign.Namespace, desired.DispatchName(s.campaign.Name))
+	if err != nil || job == nil || !metav1.IsControlledBy(job, s.campaign) { // a namesake's that is going
+		return nil, err
+	}
+	s.job = job
+	if !s.suspended() {
+		return nil, nil
+	}
+	return nil, r.suspendJob(ctx, s)
+}
 
 func (r *CampaignReconciler) gather(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
 	c, err := s.campaign, error(nil)
@@ -32,9 +47,6 @@ func (r *CampaignReconciler) gather(ctx context.Context, s *campaignScope) (*con
 		return nil, err
 	}
 	if s.audience, err = gather.Find[marketingv1.Audience](ctx, r.Client, c.Namespace, c.Spec.AudienceRef.Name); err != nil {
-		return nil, err
-	}
-	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, c.Namespace, desired.DispatchName(c.Name)); err != nil {
 		return nil, err
 	}
 	var list marketingv1.SendHoldList
@@ -49,32 +61,66 @@ func (r *CampaignReconciler) gather(ctx context.Context, s *campaignScope) (*con
 	return nil, nil
 }
 
-// check refuses what cannot be sent, and waits for what must be ready before.
+// check refuses what cannot be sent, and waits for what must be ready before. A run that has
+// begun is followed all the same: what is gone beside it is told when its state is known.
 func (r *CampaignReconciler) check(ctx context.Context, s *campaignScope) (out *conditions.Outcome, err error) {
-	spec := s.campaign.Spec
+	s.trouble = s.unusable()
+	name := s.storeName()
+	if s.trouble != nil && (!s.started() || name == "") {
+		return s.trouble, nil
+	}
+	if s.store, s.unready, err = r.storeOf(ctx, s.campaign.Namespace, name); err != nil || s.store == nil {
+		return s.unready, err
+	}
+	switch {
+	case s.started():
+		return nil, nil
+	case s.unready != nil:
+		return s.unready, nil
+	case s.planned():
+		return nil, nil // waits for nobody's readiness but its store's
+	}
+	return s.ready(), nil
+}
+
+// unusable tells what of the spec, or of what it refers to, cannot be used.
+func (s *campaignScope) unusable() *conditions.Outcome {
+	spec, err := s.campaign.Spec, error(nil)
 	w := spec.Schedule.Window
 	s.schedule, err = campaign.NewSchedule(spec.Schedule.NotBeforeTime.Time, spec.Schedule.NotAfterTime.Time, w.TimeZone, w.Start, w.End)
 	switch {
 	case err != nil:
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.schedule`: %v", err), nil
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.schedule`: %v", err)
 	case spec.Channel.Type != marketingv1.ChannelSubscription:
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.channel.type` %s is not sent by this version: use Subscription", spec.Channel.Type), nil
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.channel.type` %s is not sent by this version: use Subscription", spec.Channel.Type)
 	case s.policy == nil:
-		return conditions.Stall(metav1alpha1.ReasonPolicyMissing, "label the namespace with %s=<name of an existing ResidencyPolicy>", metav1alpha1.PolicyLabel), nil
+		return conditions.Stall(metav1alpha1.ReasonPolicyMissing, "label the namespace with %s=<name of an existing ResidencyPolicy>", metav1alpha1.PolicyLabel)
 	case s.account == nil:
-		return conditions.Stall(marketingv1.ReasonAccountMissing, "no WeChatAccount %s in this namespace", spec.AccountRef.Name), nil
+		return conditions.Stall(marketingv1.ReasonAccountMissing, "no WeChatAccount %s in this namespace", spec.AccountRef.Name)
 	case s.audience == nil:
-		return conditions.Stall(marketingv1.ReasonAudienceMissing, "no Audience %s in this namespace", spec.AudienceRef.Name), nil
+		return conditions.Stall(marketingv1.ReasonAudienceMissing, "no Audience %s in this namespace", spec.AudienceRef.Name)
 	case s.account.Spec.StoreRef != s.audience.Spec.StoreRef:
-		return conditions.Stall(marketingv1.ReasonStoreMismatch, "account and audience belong to different stores, %s and %s", s.account.Spec.StoreRef.Name, s.audience.Spec.StoreRef.Name), nil
+		return conditions.Stall(marketingv1.ReasonStoreMismatch, "account and audience belong to different stores, %s and %s", s.account.Spec.StoreRef.Name, s.audience.Spec.StoreRef.Name)
 	}
-	if s.store, out, err = r.storeOf(ctx, s.campaign.Namespace, s.account.Spec.StoreRef.Name); out != nil || err != nil {
-		return out, err
+	return nil
+}
+
+// planned tells whether the store has decided about everybody, started whether a Job was made.
+func (s *campaignScope) planned() bool { return s.campaign.Status.RunID != "" || s.job != nil }
+func (s *campaignScope) started() bool {
+	return s.job != nil || !s.campaign.Status.StartTime.IsZero()
+}
+
+// storeName tells which store has the run; empty where nobody knows. The Job says it by
+// itself, since the account may be gone.
+func (s *campaignScope) storeName() string {
+	if s.job != nil && s.job.Labels[desired.StoreLabel] != "" {
+		return s.job.Labels[desired.StoreLabel]
 	}
-	if s.campaign.Status.RunID != "" {
-		return nil, nil // a run goes on whatever becomes of account and audience
+	if s.account == nil {
+		return ""
 	}
-	return s.ready(), nil
+	return s.account.Spec.StoreRef.Name
 }
 
 // ready waits for what a plan is made of.
@@ -97,34 +143,65 @@ func (s *campaignScope) suspended() bool {
 	return s.campaign.Spec.Suspend != nil && *s.campaign.Spec.Suspend
 }
 
-// plan asks the store to decide about everybody. The run's id is the object's own: planning
-// twice is planning once.
+// plan asks the store how the run stands, and to decide about everybody where there is none
+// yet. The run's id is the object's own: planning twice is planning once.
 func (r *CampaignReconciler) plan(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
 	c, err := r.Stores.Control(ctx, s.store.Namespace, s.store.Name)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
-	defer cancel()
-	id := string(s.campaign.UID)
-	answer, err := c.GetRun(ctx, &storev1.GetRunRequest{RunId: id})
-	s.run = answer.GetRun()
-	if connect.CodeOf(err) == connect.CodeNotFound && err != nil {
-		if _, err := r.Pusher.Push(ctx, s.store); err != nil {
-			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take its policy view", s.store.Name), nil
-		}
-		var planned *storev1.PlanRunResponse
-		planned, err = c.PlanRun(ctx, &storev1.PlanRunRequest{Spec: runSpec(s)})
-		s.run = planned.GetRun()
-	}
+	s.run, err = getRun(ctx, c, string(s.campaign.UID))
+	unknown := err != nil && connect.CodeOf(err) == connect.CodeNotFound
 	switch {
-	case err != nil && connect.CodeOf(err) == connect.CodeInvalidArgument:
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "the store refuses the plan: %s", storeMessage(err)), nil
-	case err != nil || s.run == nil:
-		return conditions.Wait(marketingv1.ReasonPlanning, "ConsentStore %s has not planned yet", s.store.Name), nil
+	case unknown && s.planned():
+		return conditions.Stall(metav1alpha1.ReasonFailed, "ConsentStore %s does not know the run that it has planned, and nothing is planned twice: restore its volume", s.store.Name), nil
+	case unknown:
+		if out := r.makePlan(ctx, c, s); out != nil {
+			return out, nil
+		}
+	case s.run == nil:
+		return s.silent(), nil
 	}
 	s.record(metav1.NewTime(r.Clock.Now()))
 	return nil, nil
+}
+
+func getRun(ctx context.Context, c storev1connect.ControlServiceClient, id string) (*storev1.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, gather.CallTimeout)
+	defer cancel()
+	answer, err := c.GetRun(ctx, &storev1.GetRunRequest{RunId: id})
+	return answer.GetRun(), err
+}
+
+// makePlan has the store plan by a view that is no older than ours.
+func (r *CampaignReconciler) makePlan(ctx context.Context, c storev1connect.ControlServiceClient, s *campaignScope) *conditions.Outcome {
+	if _, err := r.Pusher.Push(ctx, s.store); err != nil {
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take its policy view", s.store.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
+	defer cancel()
+	answer, err := c.PlanRun(ctx, &storev1.PlanRunRequest{Spec: runSpec(s)})
+	s.run = answer.GetRun()
+	switch {
+	case err != nil && connect.CodeOf(err) == connect.CodeInvalidArgument:
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "the store refuses the plan: %s", storeMessage(err))
+	case err != nil || s.run == nil:
+		return s.silent()
+	}
+	return nil
+}
+
+// silent tells how a campaign stands whose store does not answer: as it was last known.
+func (s *campaignScope) silent() *conditions.Outcome {
+	switch {
+	case !s.planned():
+		return conditions.Wait(marketingv1.ReasonPlanning, "ConsentStore %s has not planned yet", s.store.Name)
+	case s.suspended():
+		return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true; when the store last answered: %s", s.tally())
+	case gather.JobFailed(s.job):
+		return s.gaveUp()
+	}
+	return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer; when it last did: %s", s.store.Name, s.tally())
 }
 
 func runSpec(s *campaignScope) *storev1.RunSpec {
@@ -160,15 +237,9 @@ func (r *CampaignReconciler) ended(_ context.Context, s *campaignScope) (*condit
 }
 
 // pause tells why nothing is sent now, where that is so.
-func (r *CampaignReconciler) pause(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
+func (r *CampaignReconciler) pause(_ context.Context, s *campaignScope) (*conditions.Outcome, error) {
 	switch {
 	case s.suspended():
-		if s.job == nil {
-			return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true: nothing is sent"), nil
-		}
-		if err := r.applyJob(ctx, s); err != nil {
-			return nil, err
-		}
 		return conditions.Done(metav1alpha1.ReasonSuspended, "`spec.suspend` is true: %s", s.tally()), nil
 	case s.held != "": // a running Job asks the store, which gives it nothing
 		return conditions.Done(marketingv1.ReasonHeld, "SendHold %s stops it; deleting that resumes: %s", s.held, s.tally()), nil
@@ -180,19 +251,31 @@ func (r *CampaignReconciler) pause(ctx context.Context, s *campaignScope) (*cond
 
 // send keeps the Job running and tells how far it is.
 func (r *CampaignReconciler) send(ctx context.Context, s *campaignScope) (*conditions.Outcome, error) {
-	if jobFailed(s.job) {
-		return conditions.Stall(marketingv1.ReasonDispatchFailed, "Job %s gave up; its pods' logs tell why: %s", s.job.Name, s.tally()), nil
+	if gather.JobFailed(s.job) {
+		return s.gaveUp(), nil
 	}
-	if err := r.applyJob(ctx, s); err != nil {
-		return nil, err
+	if s.job == nil && (s.trouble != nil || s.unready != nil) {
+		return cmp.Or(s.trouble, s.unready), nil
+	}
+	if s.policy != nil { // without one, nothing is made or resumed
+		if err := r.applyJob(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	st := &s.campaign.Status
 	st.JobName = desired.DispatchName(s.campaign.Name)
-	if st.StartTime.IsZero() {
+	switch {
+	case st.StartTime.IsZero():
 		st.StartTime = metav1.NewTime(r.Clock.Now())
 		return conditions.Done(marketingv1.ReasonPlanned, "the Job starts"), nil
+	case s.trouble != nil:
+		return conditions.Fail(s.trouble.Reason, "%s; the run goes on: %s", s.trouble.Message, s.tally()), nil
 	}
 	return conditions.Done(marketingv1.ReasonSending, "%s", s.tally()), nil
+}
+
+func (s *campaignScope) gaveUp() *conditions.Outcome {
+	return conditions.Stall(marketingv1.ReasonDispatchFailed, "Job %s gave up; its pods' logs tell why: %s", s.job.Name, s.tally())
 }
 
 func (r *CampaignReconciler) applyJob(ctx context.Context, s *campaignScope) error {
@@ -236,10 +319,4 @@ func (r *CampaignReconciler) suspendJob(ctx context.Context, s *campaignScope) e
 		return fmt.Errorf("suspend job: %w", err)
 	}
 	return nil
-}
-
-func jobFailed(j *batchv1.Job) bool {
-	return j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
-		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
-	})
 }

@@ -84,6 +84,7 @@ func TestACampaignIsPlannedSentAndCounted(t *testing.T) {
 	})
 	tell(ns, c, &storev1.Run{Pending: "<20", Sent: "838", Refused: "<20", Failed: "<20", Unknown: "<20", Finished: true})
 	says(t, c, campaignConditions, "Complete", "True", metav1alpha1.ReasonComplete)
+	told(t, c, "Complete", "Sending")
 	if c.Status.CompletionTime.IsZero() || c.Status.Deliveries.Sent != "838" {
 		t.Errorf("status = %+v", c.Status)
 	}
@@ -144,6 +145,70 @@ func TestACampaignCanBeSuspended(t *testing.T) {
 	}
 }
 
+// A run that has begun is followed, and obeys `suspend`, whatever becomes of the rest.
+func TestARunningCampaignOutlivesWhatItRefersTo(t *testing.T) {
+	named := func(ns, name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: ns, Name: name} }
+	remove := func(t *testing.T, o client.Object) {
+		t.Helper()
+		if err := rig.Client.Delete(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		ip, status string
+		lose       func(t *testing.T, ns string)
+		want       metav1alpha1.ConditionReason
+	}{
+		"the audience is gone": {"10.2.1.1", "False", func(t *testing.T, ns string) {
+			remove(t, &marketingv1.Audience{ObjectMeta: named(ns, "engaged-tea-lovers")})
+		}, marketingv1.ReasonAudienceMissing},
+		"the account is gone": {"10.2.1.2", "False", func(t *testing.T, ns string) {
+			remove(t, &marketingv1.WeChatAccount{ObjectMeta: named(ns, "brand")})
+		}, marketingv1.ReasonAccountMissing},
+		"the store is not ready": {"10.2.1.3", "True", func(t *testing.T, ns string) {
+			readyStore(t, &residencyv1.ConsentStore{ObjectMeta: named(ns, "brand-store")}, conditions.NotReady(residencyv1.ReasonNoticeMissing, "by hand"))
+		}, marketingv1.ReasonSending},
+		"the store is silent": {"10.2.1.4", "Unknown", func(_ *testing.T, ns string) {
+			stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Down = true })
+		}, metav1alpha1.ReasonWaitingForStore},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ns := brand(t, c.ip)
+			x := campaignIn(t, ns, nil)
+			says(t, x, campaignConditions, "Ready", "True", marketingv1.ReasonSending)
+			c.lose(t, ns)
+			says(t, x, campaignConditions, "Ready", c.status, c.want)
+			if c.status != "Unknown" {
+				tell(ns, x, &storev1.Run{Pending: "300", Sent: "550", Refused: "<20", Failed: "<20", Unknown: "<20"})
+				envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+					if _, err := get(ctx, x); err != nil || x.Status.Deliveries.Sent == "550" {
+						return err
+					}
+					return fmt.Errorf("deliveries = %+v", x.Status.Deliveries)
+				})
+			}
+			suspend(t, x, "true")
+			says(t, x, campaignConditions, "Ready", "True", metav1alpha1.ReasonSuspended)
+			j := jobOf(x)
+			if _, err := get(t.Context(), j); err != nil || !*j.Spec.Suspend {
+				t.Errorf("the Job goes on: %v", err)
+			}
+		})
+	}
+}
+
+func TestALostRunIsNotPlannedAgain(t *testing.T) {
+	ns := brand(t, "10.2.1.5")
+	c := campaignIn(t, ns, nil)
+	says(t, c, campaignConditions, "Ready", "True", marketingv1.ReasonSending)
+	s := stores.Of(ns, "brand-store")
+	s.Set(func(s *envtestrig.StoreState) { delete(s.Runs, string(c.UID)) })
+	says(t, c, campaignConditions, "Stalled", "True", metav1alpha1.ReasonFailed)
+	if n := envtestrig.Look(s, func(s *envtestrig.StoreState) int { return len(s.Planned) }); n != 1 {
+		t.Errorf("planned %d times", n)
+	}
+}
+
 func suspend(t *testing.T, c *marketingv1.PushCampaign, value string) {
 	t.Helper()
 	patch := fmt.Appendf(nil, `{"spec":{"suspend":%s}}`, value)
@@ -160,6 +225,7 @@ func TestASendHoldStopsACampaignUntilItGoes(t *testing.T) {
 	c := campaignIn(t, ns, nil)
 	says(t, c, campaignConditions, "Ready", "True", marketingv1.ReasonHeld)
 	says(t, h, holdConditions, "Ready", "True", marketingv1.ReasonHoldActive)
+	told(t, h, "HoldActive")
 	if h.Status.Active != marketingv1.HoldActive || *h.Status.HeldCampaigns != 1 {
 		t.Errorf("hold = %+v", h.Status)
 	}
@@ -238,6 +304,9 @@ func TestAnAudienceIsCountedByItsStore(t *testing.T) {
 	}
 	m := &marketingv1.LeadModel{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "brand-leads"}}
 	says(t, m, modelConditions, "Ready", "True", marketingv1.ReasonModelApplied)
+	if m.Status.Size != "321" || m.Status.EvaluatedTime.IsZero() {
+		t.Errorf("status of the model = %+v", m.Status)
+	}
 }
 
 func TestAnAudienceThatDoesNotCompileStalls(t *testing.T) {

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/gather"
@@ -30,6 +33,11 @@ type Deps struct {
 	Pusher   *gather.Pusher
 	Platform desired.Platform
 	Gateways Gateways
+	Recorder events.EventRecorder
+}
+
+func (d Deps) reporter() applying.Reporter {
+	return applying.Reporter{Client: d.Client, Clock: d.Clock, Recorder: d.Recorder}
 }
 
 // Gateways asks a gateway what the platform answered to it. The manager never calls the
@@ -50,6 +58,10 @@ const (
 	retryInterval  = 5 * time.Second
 	followInterval = 2500 * time.Millisecond
 )
+
+// several is how many objects of a kind are looked at at a time: one whose store or gateway
+// hangs must not stop the others. They cost little, since most of the time they wait.
+func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 
 // SetupWithManager registers every controller of the group.
 func SetupWithManager(m ctrl.Manager, d Deps) error {

@@ -3,8 +3,10 @@ package marketing
 import (
 	"context"
 	"errors"
+	"time"
 
 	"connectrpc.com/connect"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,20 +27,21 @@ type LeadModelReconciler struct{ Deps }
 // +kubebuilder:rbac:groups=marketing.maodian.dev,resources=leadmodels,verbs=get;list;watch
 // +kubebuilder:rbac:groups=marketing.maodian.dev,resources=leadmodels/status,verbs=patch
 
+// countInterval is how often people with a score are counted anew.
+const countInterval = 5 * time.Minute
+
 // Reconcile pushes the store's view, which holds the model, and reports the answer.
 func (r *LeadModelReconciler) Reconcile(ctx context.Context, m *marketingv1.LeadModel) (ctrl.Result, error) {
 	before := m.DeepCopy()
 	outcome, err := r.apply(ctx, m)
-	if err != nil {
-		return ctrl.Result{}, err
+	wait := countInterval
+	if outcome != nil && outcome.IsWaiting() {
+		wait = retryInterval
 	}
-	m.Status.ObservedGeneration = m.Generation
-	outcome.Write(&m.Status.Conditions, m.Generation, r.Clock.Now())
-	retry, err := applying.Status(ctx, r.Client, before, m)
-	if outcome.IsWaiting() {
-		retry = applying.Sooner(retry, applying.Jitter(m.UID, retryInterval))
-	}
-	return ctrl.Result{RequeueAfter: retry}, err
+	return applying.End(ctx, r.reporter(), applying.Report[*marketingv1.LeadModel]{
+		Before: before, After: m, Conditions: &m.Status.Conditions, Observed: &m.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: applying.Jitter(m.UID, wait),
+	})
 }
 
 func (r *LeadModelReconciler) apply(ctx context.Context, m *marketingv1.LeadModel) (*conditions.Outcome, error) {
@@ -49,11 +52,30 @@ func (r *LeadModelReconciler) apply(ctx context.Context, m *marketingv1.LeadMode
 	_, err = r.Pusher.Push(ctx, store)
 	switch {
 	case err == nil:
+		if err := r.count(ctx, m); err != nil {
+			return nil, err
+		}
 		return conditions.Done(marketingv1.ReasonModelApplied, "ConsentStore %s scores by this model", store.Name), nil
 	case connect.CodeOf(err) == connect.CodeInvalidArgument:
 		return conditions.Stall(marketingv1.ReasonModelInvalid, "%s", storeMessage(err)), nil
 	}
 	return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", store.Name), nil
+}
+
+// anyScore selects the people whom a model has scored.
+const anyScore = "lead.score != 0"
+
+// count asks how many people have a score. A number that the store does not give now stays
+// as it is: the model is applied all the same.
+func (r *LeadModelReconciler) count(ctx context.Context, m *marketingv1.LeadModel) error {
+	c, err := r.Stores.Control(ctx, m.Namespace, m.Spec.StoreRef.Name)
+	if err != nil {
+		return err
+	}
+	if size, err := sizeOf(ctx, c, anyScore, m.Name); err == nil && size != m.Status.Size {
+		m.Status.Size, m.Status.EvaluatedTime = size, metav1.NewTime(r.Clock.Now())
+	}
+	return nil
 }
 
 // storeMessage is what a store says about an expression of ours: text of the spec and a
@@ -68,7 +90,7 @@ func storeMessage(err error) string {
 
 func (r *LeadModelReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.LeadModelList{} }
-	return ctrl.NewControllerManagedBy(m).Named("leadmodel").
+	return ctrl.NewControllerManagedBy(m).Named("leadmodel").WithOptions(several()).
 		For(&marketingv1.LeadModel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOneBeside(r.Client, all), builder.WithPredicates(watching.StoreReady())).
 		Complete(reconcile.AsReconciler(r.Client, r))

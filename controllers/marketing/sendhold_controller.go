@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -34,28 +35,29 @@ func (r *SendHoldReconciler) Reconcile(ctx context.Context, h *marketingv1.SendH
 		return ctrl.Result{}, nil // the stores' own reconciliation takes it out of their view
 	}
 	before := h.DeepCopy()
+	outcome, err := r.bring(ctx, h)
+	var wait time.Duration
+	if outcome != nil && outcome.IsWaiting() {
+		wait = applying.Jitter(h.UID, retryInterval)
+	}
+	return applying.End(ctx, r.reporter(), applying.Report[*marketingv1.SendHold]{
+		Before: before, After: h, Conditions: &h.Status.Conditions, Observed: &h.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: wait, Events: sendHoldEvents,
+	})
+}
+
+// bring pushes the hold to the stores in question, and counts what it stops.
+func (r *SendHoldReconciler) bring(ctx context.Context, h *marketingv1.SendHold) (*conditions.Outcome, error) {
 	held, stores, err := r.covered(ctx, h)
 	if err != nil {
-		return ctrl.Result{}, err
+		return nil, err
 	}
-	var silent []string
-	for _, name := range stores {
-		if !r.obeys(ctx, h.Namespace, name) {
-			silent = append(silent, name)
-		}
-	}
-	outcome := sendHoldOutcome(stores, silent)
-	h.Status.Active = marketingv1.HoldInactive
+	outcome := sendHoldOutcome(stores, r.push(ctx, h.Namespace, stores))
+	h.Status.Active, h.Status.HeldCampaigns = marketingv1.HoldInactive, &held
 	if outcome.IsReady() {
 		h.Status.Active = marketingv1.HoldActive
 	}
-	h.Status.HeldCampaigns, h.Status.ObservedGeneration = &held, h.Generation
-	outcome.Write(&h.Status.Conditions, h.Generation, r.Clock.Now())
-	retry, err := applying.Status(ctx, r.Client, before, h)
-	if outcome.IsWaiting() {
-		retry = applying.Sooner(retry, applying.Jitter(h.UID, retryInterval))
-	}
-	return ctrl.Result{RequeueAfter: retry}, err
+	return outcome, nil
 }
 
 func sendHoldOutcome(stores, silent []string) *conditions.Outcome {
@@ -68,13 +70,33 @@ func sendHoldOutcome(stores, silent []string) *conditions.Outcome {
 	return conditions.Done(marketingv1.ReasonHoldActive, "obeyed by ConsentStore %s", strings.Join(stores, ", "))
 }
 
-func (r *SendHoldReconciler) obeys(ctx context.Context, namespace, name string) bool {
-	cs, err := gather.Find[residencyv1.ConsentStore](ctx, r.Client, namespace, name)
-	if err != nil || cs == nil {
-		return false
+// push returns the names of the stores that do not confirm.
+func (r *SendHoldReconciler) push(ctx context.Context, namespace string, names []string) (silent []string) {
+	var stores []residencyv1.ConsentStore
+	for _, name := range names {
+		cs, err := gather.Find[residencyv1.ConsentStore](ctx, r.Client, namespace, name)
+		if err != nil || cs == nil {
+			silent = append(silent, name)
+			continue
+		}
+		stores = append(stores, *cs)
 	}
-	_, err = r.Pusher.Push(ctx, cs)
-	return err == nil
+	for i, err := range r.Pusher.PushAll(ctx, stores) {
+		if err != nil {
+			silent = append(silent, stores[i].Name)
+		}
+	}
+	slices.Sort(silent)
+	return silent
+}
+
+// sendHoldEvents tells when every store in question has begun to obey.
+func sendHoldEvents(before, after *marketingv1.SendHold) []applying.Event {
+	was, is := conditions.Get(before.Status.Conditions, metav1alpha1.ConditionReady), conditions.Get(after.Status.Conditions, metav1alpha1.ConditionReady)
+	if obeyed := string(marketingv1.ReasonHoldActive); is.Reason != obeyed || was.Reason == obeyed {
+		return nil
+	}
+	return []applying.Event{applying.Normal(marketingv1.ReasonHoldActive, "Hold", "%s", is.Message)}
 }
 
 // covered counts the campaigns that the hold stops, and names the stores in question.
@@ -114,7 +136,7 @@ func holds(h *marketingv1.SendHold, c *marketingv1.PushCampaign) bool {
 func (r *SendHoldReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.SendHoldList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("sendhold").
+	return ctrl.NewControllerManagedBy(m).Named("sendhold").WithOptions(several()).
 		For(&marketingv1.SendHold{}, generation).
 		Watches(&marketingv1.PushCampaign{}, watching.EveryOneBeside(r.Client, all), generation).
 		Watches(&marketingv1.WeChatAccount{}, watching.EveryOneBeside(r.Client, all), generation).

@@ -9,13 +9,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
@@ -38,6 +41,12 @@ type Deps struct {
 	// NewID makes identities of ledgers, NewKey 32 random bytes.
 	NewID  func() string
 	NewKey func() ([]byte, error)
+
+	Recorder events.EventRecorder
+}
+
+func (d Deps) reporter() applying.Reporter {
+	return applying.Reporter{Client: d.Client, Clock: d.Clock, Recorder: d.Recorder}
 }
 
 // Waits. Objects and stores that cannot be watched are looked at again after them.
@@ -46,6 +55,10 @@ const (
 	retryInterval  = 5 * time.Second
 	policyInterval = time.Minute
 )
+
+// several is how many objects of a kind are looked at at a time: one whose store hangs must
+// not stop the others. They cost little, since most of the time they wait.
+func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 
 // SetupWithManager registers every controller of the group.
 func SetupWithManager(m ctrl.Manager, d Deps) error {

@@ -34,26 +34,40 @@ func (r *HoldReconciler) Reconcile(ctx context.Context, h *residencyv1.Regulator
 		return ctrl.Result{}, nil // the stores' own reconciliation takes it out of their view
 	}
 	before, now := h.DeepCopy(), r.Clock.Now()
+	outcome, silent, err := r.bring(ctx, h, now)
+	wait := next(now, h.Spec.EffectiveTime.Time, h.Spec.ExpiryTime.Time)
+	if len(silent) > 0 {
+		wait = applying.Sooner(wait, retryInterval)
+	}
+	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.RegulatoryHold]{
+		Before: before, After: h, Conditions: &h.Status.Conditions, Observed: &h.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: wait, Events: holdEvents,
+	})
+}
+
+// bring pushes the hold to the stores that it covers; silent are those that do not confirm.
+func (r *HoldReconciler) bring(ctx context.Context, h *residencyv1.RegulatoryHold, now time.Time) (out *conditions.Outcome, silent []string, err error) {
 	policies, stores, err := r.covered(ctx, h)
 	if err != nil {
-		return ctrl.Result{}, err
+		return nil, nil, err
 	}
-	var silent []string
-	for i := range stores {
-		if _, err := r.Pusher.Push(ctx, &stores[i]); err != nil && stores[i].Status.LedgerID != "" {
+	for i, err := range r.Pusher.PushAll(ctx, stores) {
+		if err != nil && stores[i].Status.LedgerID != "" {
 			silent = append(silent, stores[i].Namespace+"/"+stores[i].Name)
 		}
 	}
 	outcome, active := holdOutcome(h.Spec, now, len(stores), silent)
 	h.Status.Active, h.Status.AffectedPolicies = active, policies
-	h.Status.ObservedGeneration = h.Generation
-	outcome.Write(&h.Status.Conditions, h.Generation, now)
-	retry, err := applying.Status(ctx, r.Client, before, h)
-	wait := next(now, h.Spec.EffectiveTime.Time, h.Spec.ExpiryTime.Time)
-	if len(silent) > 0 {
-		wait = applying.Sooner(wait, retryInterval)
+	return &outcome, silent, nil
+}
+
+// holdEvents tells when every store in scope has begun to obey.
+func holdEvents(before, after *residencyv1.RegulatoryHold) []applying.Event {
+	was, is := conditions.Get(before.Status.Conditions, metav1alpha1.ConditionReady), conditions.Get(after.Status.Conditions, metav1alpha1.ConditionReady)
+	if obeyed := string(residencyv1.ReasonActive); is.Reason != obeyed || was.Reason == obeyed {
+		return nil
 	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, wait)}, err
+	return []applying.Event{applying.Normal(residencyv1.ReasonActive, "Hold", "%s", is.Message)}
 }
 
 func holdOutcome(s residencyv1.RegulatoryHoldSpec, now time.Time, stores int, silent []string) (conditions.Outcome, residencyv1.HoldActivity) {
@@ -99,7 +113,7 @@ func (r *HoldReconciler) covered(ctx context.Context, h *residencyv1.RegulatoryH
 func (r *HoldReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &residencyv1.RegulatoryHoldList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("regulatoryhold").
+	return ctrl.NewControllerManagedBy(m).Named("regulatoryhold").WithOptions(several()).
 		For(&residencyv1.RegulatoryHold{}, generation).
 		Watches(&residencyv1.ResidencyPolicy{}, watching.EveryOne(r.Client, all), generation).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOne(r.Client, all), builder.WithPredicates(watching.StoreReady())).

@@ -2,16 +2,22 @@ package residency_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,11 +28,13 @@ import (
 	"github.com/maodian-dev/maodian/internal/envtestrig"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
 
 var (
 	rig    *envtestrig.Rig
-	stores = &envtestrig.Stores{}
+	stores = &fakeStores{hung: map[string]*hungStore{}}
 	now    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 )
 
@@ -50,6 +58,7 @@ func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 		Platform: desired.Platform{Image: "registry.maodian.test/maodian:dev", SystemNamespace: envtestrig.SystemNamespace, ExtraCA: true},
 		NewID:    func() string { return fmt.Sprintf("ledger-%d", ids.Add(1)) },
 		NewKey:   func() ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil },
+		Recorder: m.GetEventRecorder("maodian-manager"),
 	})
 }
 
@@ -77,6 +86,91 @@ func world(r *envtestrig.Rig) (func() error, error) {
 
 func sampleFile(name string) string {
 	return filepath.Join(envtestrig.Root(), "config", "samples", name+".yaml")
+}
+
+// fakeStores answer by a state that tests write; one can be made to take pushes and to
+// answer none.
+type fakeStores struct {
+	envtestrig.Stores
+
+	mu   sync.Mutex
+	hung map[string]*hungStore // by namespace
+}
+
+// hungStore does not even look at the deadline of a call.
+type hungStore struct {
+	storev1connect.ControlServiceClient
+
+	asked, release chan struct{}
+	once           sync.Once
+}
+
+func (h *hungStore) PushBundle(ctx context.Context, r *storev1.PushBundleRequest) (*storev1.PushBundleResponse, error) {
+	h.once.Do(func() { close(h.asked) })
+	<-h.release
+	return h.ControlServiceClient.PushBundle(ctx, r)
+}
+
+// hang makes the store of a namespace hang until it is released.
+func (s *fakeStores) hang(namespace string) (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := &hungStore{ControlServiceClient: s.Of(namespace, "brand-store"), asked: make(chan struct{}), release: make(chan struct{})}
+	s.hung[namespace] = h
+	return func() { close(h.release) }
+}
+
+// hangs tells whether somebody waits for the store.
+func (s *fakeStores) hangs(namespace string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.hung[namespace].asked:
+		return nil
+	default:
+		return errors.New("nobody has asked the store")
+	}
+}
+
+func (s *fakeStores) Control(ctx context.Context, namespace, name string) (storev1connect.ControlServiceClient, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.hung[namespace]; h != nil {
+		return h, nil
+	}
+	return s.Stores.Control(ctx, namespace, name)
+}
+
+// told waits until these events, and no others, are about an object, each once.
+func told(t *testing.T, o client.Object, want ...string) {
+	t.Helper()
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		list, err := eventsOf(ctx, o)
+		var got []string
+		for _, e := range list {
+			got = append(got, e.Reason)
+			if e.Series != nil {
+				err = errors.Join(err, fmt.Errorf("%s was told %d times", e.Reason, e.Series.Count))
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			err = errors.Join(err, fmt.Errorf("events = %v, want %v", got, want))
+		}
+		return err
+	})
+}
+
+// eventsOf reads the events about an object; those about one of the cluster are in default.
+func eventsOf(ctx context.Context, o client.Object) (about []eventsv1.Event, err error) {
+	var list eventsv1.EventList
+	err = rig.Client.List(ctx, &list, client.InNamespace(cmp.Or(o.GetNamespace(), metav1.NamespaceDefault)))
+	for _, e := range list.Items {
+		if e.Regarding.UID == o.GetUID() {
+			about = append(about, e)
+		}
+	}
+	return about, err
 }
 
 // sample reads the object of a kind from a sample, for a namespace of the test's own.

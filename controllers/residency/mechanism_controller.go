@@ -34,10 +34,10 @@ func (r *MechanismReconciler) Reconcile(ctx context.Context, m *residencyv1.Tran
 		m.Status.InForce = residencyv1.InForceYes
 	}
 	m.Status.ExpiryTime = gather.MechanismEnd(m.Spec)
-	m.Status.ObservedGeneration = m.Generation
-	outcome.Write(&m.Status.Conditions, m.Generation, now)
-	retry, err := applying.Status(ctx, r.Client, before, m)
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, next(now, m.Spec.EffectiveTime.Time, m.Spec.FiledTime.Time, m.Status.ExpiryTime.Time, m.Spec.EffectiveTime.Add(filingLook)))}, err
+	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.TransferMechanism]{
+		Before: before, After: m, Conditions: &m.Status.Conditions, Observed: &m.Status.ObservedGeneration, Outcome: &outcome,
+		Wait: next(now, m.Spec.EffectiveTime.Time, m.Spec.FiledTime.Time, m.Status.ExpiryTime.Time, m.Spec.EffectiveTime.Add(filingLook)),
+	})
 }
 
 // filingLook is when to look again for a contract that was not filed in time.

@@ -2,7 +2,6 @@ package residency
 
 import (
 	"context"
-	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,11 +27,10 @@ func (r *NoticeReconciler) Reconcile(ctx context.Context, n *residencyv1.Privacy
 	if n.Status.PublishedRevision != n.Spec.Revision {
 		n.Status.PublishedRevision, n.Status.PublishedTime = n.Spec.Revision, metav1.NewTime(now)
 	}
-	n.Status.ObservedGeneration = n.Generation
-	conditions.Ready(residencyv1.ReasonPublished, fmt.Sprintf("revision %d is published", n.Spec.Revision)).
-		Write(&n.Status.Conditions, n.Generation, now)
-	retry, err := applying.Status(ctx, r.Client, before, n)
-	return ctrl.Result{RequeueAfter: retry}, err
+	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.PrivacyNotice]{
+		Before: before, After: n, Conditions: &n.Status.Conditions, Observed: &n.Status.ObservedGeneration,
+		Outcome: conditions.Done(residencyv1.ReasonPublished, "revision %d is published", n.Spec.Revision),
+	})
 }
 
 func (r *NoticeReconciler) setup(m ctrl.Manager) error {

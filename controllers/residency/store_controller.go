@@ -48,7 +48,9 @@ type storeScope struct {
 	volume *corev1.PersistentVolume
 	answer *storev1.GetStatusResponse // nil: the store did not answer
 
-	placed *conditions.Outcome // nil: every link of the chain is inside
+	placed        *conditions.Outcome // nil: every link of the chain is inside
+	volumeTrouble *conditions.Outcome // nil: the claim is as the spec and the policy want it
+	troubled      bool                // a child could not be made as it should be
 }
 
 // storePhase does one job. A nil outcome means to go on.
@@ -60,29 +62,48 @@ func (r *StoreReconciler) Reconcile(ctx context.Context, cs *residencyv1.Consent
 		return ctrl.Result{}, nil // children go by their owner; volume, key and authority stay
 	}
 	before, s := cs.DeepCopy(), &storeScope{store: cs}
-	outcome, phaseErr := r.run(ctx, s)
-	if outcome != nil {
-		cs.Status.ObservedGeneration = cs.Generation
-		outcome.Write(&cs.Status.Conditions, cs.Generation, r.Clock.Now())
-	}
-	retry, err := applying.Status(ctx, r.Client, before, cs)
-	if err := applying.FirstError(phaseErr, err); err != nil {
-		return ctrl.Result{}, err
-	}
+	outcome, err := r.run(ctx, s)
 	wait := applying.Jitter(cs.UID, storeInterval)
 	if s.pod != nil && s.answer == nil {
 		wait = retryInterval
 	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, wait)}, nil
+	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.ConsentStore]{
+		Before: before, After: cs, Conditions: &cs.Status.Conditions, Observed: &cs.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: wait, Events: storeEvents,
+	})
 }
 
+// run makes the children, and then looks after the store. Whatever is wrong with a child, a
+// store that runs gets its view of the cluster: a hold must reach it.
 func (r *StoreReconciler) run(ctx context.Context, s *storeScope) (*conditions.Outcome, error) {
-	for _, phase := range []storePhase{r.gather, r.check, r.ensureClaim, r.ensureCertificates, r.applyChildren, r.prove, r.push, r.conclude} {
+	if outcome, err := through(ctx, s, r.gather, r.check); outcome != nil || err != nil {
+		return outcome, err
+	}
+	trouble, err := through(ctx, s, r.ensureKey, r.ensureClaim, r.ensureCertificates, r.applyChildren)
+	s.troubled = trouble != nil || err != nil
+	if s.troubled && !s.runs() {
+		return trouble, err
+	}
+	outcome, lookErr := through(ctx, s, r.tellVolume, r.prove, r.push, r.conclude)
+	if s.troubled {
+		return trouble, err
+	}
+	return outcome, lookErr
+}
+
+// through runs phases until one has an outcome.
+func through(ctx context.Context, s *storeScope, phases ...storePhase) (*conditions.Outcome, error) {
+	for _, phase := range phases {
 		if outcome, err := phase(ctx, s); err != nil || outcome != nil {
 			return outcome, err
 		}
 	}
 	return nil, nil
+}
+
+// runs tells whether there is a store that may answer.
+func (s *storeScope) runs() bool {
+	return s.claim != nil && s.store.Status.LedgerID != "" && s.pod != nil && s.pod.Spec.NodeName != ""
 }
 
 func (r *StoreReconciler) setup(m ctrl.Manager) error {
@@ -96,7 +117,7 @@ func (r *StoreReconciler) setup(m ctrl.Manager) error {
 		}
 		return watching.Requests(ctx, r.Client, all(), client.InNamespace(v.Spec.ClaimRef.Namespace))
 	})
-	return ctrl.NewControllerManagedBy(m).Named("consentstore").
+	return ctrl.NewControllerManagedBy(m).Named("consentstore").WithOptions(several()).
 		For(&residencyv1.ConsentStore{}, generation).
 		Owns(&appsv1.StatefulSet{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&corev1.PersistentVolumeClaim{}, byLabel, builder.WithPredicates(watching.WithLabel(desired.ComponentLabel, string(desired.Store)))).

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -52,7 +53,7 @@ func (r *StoreReconciler) gather(ctx context.Context, s *storeScope) (*condition
 	return nil, err
 }
 
-// check refuses what can never work. Nothing is written before it passes.
+// check refuses what can never work. Nothing is made before it passes.
 func (r *StoreReconciler) check(_ context.Context, s *storeScope) (*conditions.Outcome, error) {
 	spec := s.store.Spec
 	switch {
@@ -61,9 +62,13 @@ func (r *StoreReconciler) check(_ context.Context, s *storeScope) (*conditions.O
 	case spec.Engine != residencyv1.EngineSQLite:
 		return conditions.Stall(residencyv1.ReasonEngineUnsupported, "`spec.engine` %s is not supported by this version: use SQLite", spec.Engine), nil
 	case !strings.HasPrefix(spec.Storage.StorageClassName, s.policy.Spec.Storage.ClassPrefix):
-		return conditions.Stall(residencyv1.ReasonStorageNotMainland, "`spec.storage.storageClassName` must begin with %q, as the policy says", s.policy.Spec.Storage.ClassPrefix), nil
+		s.volumeTrouble = conditions.Stall(residencyv1.ReasonStorageNotMainland, "`spec.storage.storageClassName` must begin with %q, as the policy says", s.policy.Spec.Storage.ClassPrefix)
+	}
+	switch { // a store that runs goes on getting its bundles, holds above all
+	case s.volumeTrouble != nil && !s.runs():
+		return s.volumeTrouble, nil
 	case s.notice == nil && s.claim == nil:
-		return noticeMissing(s), nil // a store that runs goes on getting its bundles, holds above all
+		return noticeMissing(s), nil
 	}
 	return nil, nil
 }
@@ -72,13 +77,10 @@ func noticeMissing(s *storeScope) *conditions.Outcome {
 	return conditions.Stall(residencyv1.ReasonNoticeMissing, "no PrivacyNotice %s in this namespace", s.store.Spec.NoticeRef.Name)
 }
 
-// ensureClaim makes key and volume once. What is gone afterwards is never made anew: a new
+// ensureClaim makes the volume once. What is gone afterwards is never made anew: a new
 // key opens nothing, and an empty ledger would deny what was promised to people.
 func (r *StoreReconciler) ensureClaim(ctx context.Context, s *storeScope) (*conditions.Outcome, error) {
 	cs := s.store
-	if out, err := r.ensureKey(ctx, s); out != nil || err != nil {
-		return out, err
-	}
 	if s.claim == nil {
 		if cs.Status.LedgerID != "" {
 			return conditions.Stall(residencyv1.ReasonLedgerMissing, "claim %s is gone, and with it ledger %s: restore the volume, or create another ConsentStore",
@@ -128,7 +130,8 @@ func (r *StoreReconciler) ensureKey(ctx context.Context, s *storeScope) (*condit
 	return nil, nil
 }
 
-// growClaim passes a larger size on; a class that cannot grow says so on the claim.
+// growClaim passes a larger size on. Where that is refused, the class cannot grow, and the
+// store goes on with what it has.
 func (r *StoreReconciler) growClaim(ctx context.Context, s *storeScope) error {
 	want, err := resource.ParseQuantity(s.store.Spec.Storage.Size)
 	if err != nil {
@@ -138,7 +141,14 @@ func (r *StoreReconciler) growClaim(ctx context.Context, s *storeScope) error {
 		return nil
 	}
 	patch := fmt.Appendf(nil, `{"spec":{"resources":{"requests":{"storage":%q}}}}`, want.String())
-	if err := r.Client.Patch(ctx, s.claim, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	err = r.Client.Patch(ctx, s.claim, client.RawPatch(types.MergePatchType, patch))
+	switch {
+	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
+		if s.volumeTrouble == nil {
+			s.volumeTrouble = conditions.Fail(reasonClaimNotGrown, "claim %s may not grow to %s (the API server answers %s): does StorageClass %s allow volume expansion?",
+				s.claim.Name, want.String(), apierrors.ReasonForError(err), s.store.Spec.Storage.StorageClassName)
+		}
+	case err != nil:
 		return fmt.Errorf("grow claim: %w", err)
 	}
 	return nil
@@ -222,7 +232,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 // settleLedger notes beside the volume that the ledger is there: from now on a store that
 // finds none refuses to start.
 func (r *StoreReconciler) settleLedger(ctx context.Context, s *storeScope) error {
-	if s.claim.Annotations[desired.LedgerStateAnnotation] == desired.LedgerCreated {
+	if s.troubled || s.claim.Annotations[desired.LedgerStateAnnotation] == desired.LedgerCreated {
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{desired.LedgerStateAnnotation: desired.LedgerCreated}}})
@@ -244,10 +254,12 @@ func (s *storeScope) either(other *conditions.Outcome) *conditions.Outcome {
 }
 
 func (r *StoreReconciler) conclude(_ context.Context, s *storeScope) (*conditions.Outcome, error) {
-	if s.placed != nil {
+	switch {
+	case s.placed != nil:
 		return s.placed, nil
-	}
-	if s.notice == nil {
+	case s.volumeTrouble != nil && s.volumeTrouble.Reason == residencyv1.ReasonStorageNotMainland:
+		return s.volumeTrouble, nil
+	case s.notice == nil:
 		return noticeMissing(s), nil
 	}
 	p := s.store.Status.ProofOfPlacement

@@ -11,10 +11,45 @@ import (
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
+
+// What a claim is like beside where it rests. Only ConsentStore has it.
+const (
+	conditionVolumeReady metav1alpha1.ConditionType = "VolumeReady"
+
+	reasonVolumeAsDeclared metav1alpha1.ConditionReason = "VolumeAsDeclared"
+	reasonClaimNotGrown    metav1alpha1.ConditionReason = "ClaimNotGrown"
+)
+
+// tellVolume writes what is wrong with the claim into a condition of its own: the store
+// itself may be well.
+func (r *StoreReconciler) tellVolume(_ context.Context, s *storeScope) (*conditions.Outcome, error) {
+	o := conditions.Ready(reasonVolumeAsDeclared, "size and class are as the spec and the policy want them")
+	if s.volumeTrouble != nil {
+		o = *s.volumeTrouble
+	}
+	conditions.Set(&s.store.Status.Conditions, s.store.Generation, r.Clock.Now(), conditionVolumeReady, o.Status, o.Reason, o.Message)
+	return nil, nil
+}
+
+// storeEvents tells when a store was placed, and when it cannot be or should not be there.
+// A pod or volume that is only on its way is no news.
+func storeEvents(before, after *residencyv1.ConsentStore) []applying.Event {
+	was, is := conditions.Get(before.Status.Conditions, residencyv1.ConditionPlaced), conditions.Get(after.Status.Conditions, residencyv1.ConditionPlaced)
+	why := metav1alpha1.ConditionReason(is.Reason)
+	switch {
+	case is.Reason == was.Reason || is.Reason == "" || why == residencyv1.ReasonStoreUnplaced:
+		return nil
+	case is.Status == metav1.ConditionTrue:
+		p := after.Status.ProofOfPlacement
+		return []applying.Event{applying.Normal(why, "Place", "runs on node %s in %s, rests on volume %s", p.Node, p.NodeRegion, p.PersistentVolume)}
+	}
+	return []applying.Event{applying.Warning(why, "Place", "%s", is.Message)}
+}
 
 // prove follows the chain pod, node, claim, volume, affinity, attested label. Where a link
 // is outside, the store still gets its view of the cluster: a hold must reach it all the more.

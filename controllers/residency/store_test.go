@@ -22,6 +22,7 @@ import (
 )
 
 func TestAStoreComesUpInsideAndProvesIt(t *testing.T) {
+	waitLabel(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "hz1"}}, policyName)
 	ns := rig.Namespace(t, policyName)
 	cs := newStore(t, ns, nil)
 	claim := waitClaim(t, cs)
@@ -36,6 +37,7 @@ func TestAStoreComesUpInsideAndProvesIt(t *testing.T) {
 	if err := envtestrig.Says(cs.Status.Conditions, "Placed", "True", string(residencyv1.ReasonPlacementProven)); err != nil {
 		t.Error(err)
 	}
+	told(t, cs, "PlacementProven")
 	proof := cs.Status.ProofOfPlacement
 	if proof.Node != "hz1" || proof.NodeRegion != "cn-hangzhou" || proof.PersistentVolume != volume.Name || proof.Jurisdiction != policyName || len(proof.VolumeNodeAffinity) != 2 {
 		t.Errorf("proof = %+v", proof)
@@ -88,6 +90,7 @@ func TestAStoreWaitsWhereNoNodeCanTakeIt(t *testing.T) {
 	rig.Create(t, p)
 	cs := newStore(t, rig.Namespace(t, p.Name), nil)
 	waitStore(t, cs, "Ready", "False", residencyv1.ReasonNoEligibleNode)
+	told(t, cs, "NoEligibleNode")
 	c := metaCondition(cs.Status.Conditions, "Ready")
 	if !strings.Contains(c.Message, "cn-shanghai") {
 		t.Errorf("message %q does not say what to do", c.Message)
@@ -167,6 +170,82 @@ func TestALostLedgerIsNeverMadeAnew(t *testing.T) {
 	}
 }
 
+// bundleBrings waits until a SendHold that is made now is in the store's view.
+func bundleBrings(t *testing.T, ns string) {
+	t.Helper()
+	h := sample(t, "51-sendhold", "SendHold", ns, &marketingv1.SendHold{})
+	rig.Create(t, h)
+	envtestrig.Eventually(t, envtestrig.Soon, func(context.Context) error {
+		b := envtestrig.Look(stores.Of(ns, "brand-store"), func(s *envtestrig.StoreState) *storev1.Bundle { return s.Bundle })
+		if len(b.GetSendHolds()) != 1 {
+			return errors.New("the hold does not arrive")
+		}
+		return nil
+	})
+}
+
+func TestAClaimThatCannotGrowStopsNoBundle(t *testing.T) {
+	ns := rig.Namespace(t, policyName)
+	cs := readyStore(t, ns)
+	waitStore(t, cs, "VolumeReady", "True", "VolumeAsDeclared")
+	if err := rig.Client.Patch(t.Context(), cs.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"storage":{"size":"2Gi"}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	waitStore(t, cs, "VolumeReady", "False", "ClaimNotGrown")
+	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
+	bundleBrings(t, ns)
+}
+
+func TestAClassThatIsNoLongerAllowedStopsNoBundle(t *testing.T) {
+	p := ownPolicy(t, nil)
+	ns := rig.Namespace(t, p.Name)
+	cs := readyStore(t, ns)
+	if err := rig.Client.Patch(t.Context(), p, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"storage":{"classPrefix":"other-"}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	waitStore(t, cs, "VolumeReady", "False", residencyv1.ReasonStorageNotMainland)
+	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonStorageNotMainland)
+	bundleBrings(t, ns)
+}
+
+func TestALostKeyStopsNoBundle(t *testing.T) {
+	ns := rig.Namespace(t, policyName)
+	cs := readyStore(t, ns)
+	if err := rig.Client.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "brand-store-key"}}); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, cs)
+	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonEncryptionKeyMissing)
+	bundleBrings(t, ns)
+}
+
+// TestAHangingStoreDelaysNoOther: one store takes a push and never answers. Another one
+// comes up all the same, and a hold reaches it.
+func TestAHangingStoreDelaysNoOther(t *testing.T) {
+	p := ownPolicy(t, nil)
+	hung := rig.Namespace(t, p.Name)
+	release := stores.hang(hung)
+	defer release()
+	cs := newStore(t, hung, nil)
+	placeStore(t, cs, "hz1")
+	rig.Bind(t, hung, desired.StoreClaimName(cs.Name), driver, envtestrig.In(corev1.LabelTopologyRegion, "cn-hangzhou"))
+	envtestrig.Eventually(t, envtestrig.Soon, func(context.Context) error { return stores.hangs(hung) })
+
+	ns := rig.Namespace(t, p.Name)
+	readyStore(t, ns)
+	h := sample(t, "70-hold", "RegulatoryHold", "", &residencyv1.RegulatoryHold{})
+	h.Name, h.Spec.Scope.Policies = rig.Name("hold"), []string{p.Name}
+	rig.Create(t, h)
+	t.Cleanup(func() { _ = rig.Client.Delete(context.Background(), h) })
+	envtestrig.Eventually(t, envtestrig.Soon, func(context.Context) error {
+		b := envtestrig.Look(stores.Of(ns, "brand-store"), func(s *envtestrig.StoreState) *storev1.Bundle { return s.Bundle })
+		if len(b.GetHolds()) == 0 {
+			return errors.New("the hold does not arrive")
+		}
+		return nil
+	})
+}
+
 func TestAStoreWithAnotherLedgerIsNotTrusted(t *testing.T) {
 	ns := rig.Namespace(t, policyName)
 	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.LedgerID = "another" })
@@ -236,7 +315,8 @@ func TestANodeThatMovesOutsideIsFound(t *testing.T) {
 	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
 	before := node.DeepCopy()
 	node.Labels[corev1.LabelTopologyRegion] = "cn-hongkong"
-	if err := rig.Client.Patch(t.Context(), node, client.MergeFrom(before)); err != nil {
+	attestor := rig.As(t, "somebody", "system:masters", "residency:attestors") // nobody else may move a node
+	if err := attestor.Patch(t.Context(), node, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
 	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonPlacementNotMainland)
@@ -305,6 +385,7 @@ func TestAHoldIsActiveWhenEveryStoreObeys(t *testing.T) {
 	envtestrig.Eventually(t, envtestrig.Soon, says("False", residencyv1.ReasonNotObeyed))
 	s.Set(func(s *envtestrig.StoreState) { s.Down = false })
 	envtestrig.Eventually(t, envtestrig.Soon, says("True", residencyv1.ReasonActive))
+	told(t, h, "Active")
 	if h.Status.Active != residencyv1.HoldActive || len(h.Status.AffectedPolicies) != 1 {
 		t.Errorf("status = %+v", h.Status)
 	}

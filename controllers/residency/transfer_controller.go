@@ -50,17 +50,14 @@ func (r *TransferReconciler) Reconcile(ctx context.Context, t *residencyv1.DataT
 		return ctrl.Result{}, nil // what has ended is a record
 	}
 	before, s := t.DeepCopy(), &transferScope{transfer: t}
-	outcome, phaseErr := r.run(ctx, s)
+	outcome, err := r.run(ctx, s)
 	if outcome != nil {
-		t.Status.ObservedGeneration = t.Generation
-		outcome.Write(&t.Status.Conditions, t.Generation, r.Clock.Now())
 		s.writeComplete(*outcome, r.Clock.Now())
 	}
-	retry, err := applying.Status(ctx, r.Client, before, t)
-	if err := applying.FirstError(phaseErr, err); err != nil {
-		return ctrl.Result{}, err
-	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, s.wait())}, nil
+	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.DataTransfer]{
+		Before: before, After: t, Conditions: &t.Status.Conditions, Observed: &t.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: s.wait(), Events: transferEvents,
+	})
 }
 
 func (r *TransferReconciler) run(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
@@ -75,7 +72,7 @@ func (r *TransferReconciler) run(ctx context.Context, s *transferScope) (*condit
 func (r *TransferReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &residencyv1.DataTransferList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("datatransfer").
+	return ctrl.NewControllerManagedBy(m).Named("datatransfer").WithOptions(several()).
 		For(&residencyv1.DataTransfer{}, generation).
 		Owns(&batchv1.Job{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&residencyv1.ResidencyPolicy{}, watching.EveryOne(r.Client, all), generation).

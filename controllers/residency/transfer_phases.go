@@ -109,7 +109,7 @@ func (r *TransferReconciler) facts(ctx context.Context, s *transferScope) (*stor
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, gather.PlanTimeout)
+	ctx, cancel := context.WithTimeout(ctx, gather.CountTimeout)
 	defer cancel()
 	return c.GetTransferFacts(ctx, &storev1.GetTransferFactsRequest{Spec: gather.TransferSpec(s.transfer, s.leadModel)})
 }
@@ -168,7 +168,8 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	}
 	s3 := t.Spec.Destination.S3
 	in := desired.TransferInput{
-		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID), Format: string(t.Spec.Format),
+		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID),
+		Recipient: t.Spec.Recipient.Name, Format: string(t.Spec.Format),
 		Bucket:            desired.S3Bucket{Endpoint: s3.Endpoint, Region: s3.Region, Bucket: s3.Bucket, Prefix: s3.Prefix},
 		CredentialsSecret: s3.CredentialsSecretRef.Name,
 	}
@@ -230,12 +231,6 @@ func (s *transferScope) wait() time.Duration {
 }
 
 const followInterval = 3 * time.Second
-
-func jobFailed(j *batchv1.Job) bool {
-	return j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
-		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
-	})
-}
 
 func join(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")

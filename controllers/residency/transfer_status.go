@@ -10,10 +10,12 @@ import (
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/gather"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
 
@@ -66,11 +68,24 @@ func (s *transferScope) refuse(refusals []residencyv1.Refusal, now time.Time) *c
 	if st.Decision != residencyv1.DecisionRefused || !equality.Semantic.DeepEqual(st.Refusals, refusals) {
 		st.Decision, st.DecidedTime, st.Refusals = residencyv1.DecisionRefused, metav1.NewTime(now), refusals
 	}
+	return conditions.Stall(metav1alpha1.ReasonRefused, "refused by %s; status.refusals tells the article and the remedy of each", codesOf(refusals))
+}
+
+func codesOf(refusals []residencyv1.Refusal) string {
 	codes := make([]string, len(refusals))
 	for i, r := range refusals {
 		codes[i] = r.Code
 	}
-	return conditions.Stall(metav1alpha1.ReasonRefused, "refused by %s; status.refusals tells the article and the remedy of each", strings.Join(codes, ", "))
+	return strings.Join(codes, ", ")
+}
+
+// transferEvents tells of a refusal, once for each set of codes.
+func transferEvents(before, after *residencyv1.DataTransfer) []applying.Event {
+	was, is := before.Status, after.Status
+	if is.Decision != residencyv1.DecisionRefused || (was.Decision == is.Decision && codesOf(was.Refusals) == codesOf(is.Refusals)) {
+		return nil
+	}
+	return []applying.Event{applying.Warning(metav1alpha1.ReasonRefused, "Decide", "refused by %s", codesOf(is.Refusals))}
 }
 
 // record copies the numbers that the store tells.
@@ -116,7 +131,7 @@ func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.
 		st.CompletionTime = metav1.NewTime(now)
 		return s.refuse(explainStore(x.GetRefusals()), now)
 	}
-	if jobFailed(s.job) {
+	if gather.JobFailed(s.job) {
 		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why", s.job.Name)
 	}
 	if x.GetState() == stateStarted {

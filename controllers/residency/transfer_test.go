@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -96,6 +98,18 @@ func TestATransferIsRefusedWithEveryReason(t *testing.T) {
 		t.Error(err)
 	}
 	noJob(t, ns, x.Name)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		list, err := eventsOf(ctx, x)
+		for _, e := range list {
+			if e.Reason != "Refused" || e.Type != corev1.EventTypeWarning {
+				t.Errorf("event %s %s: %s", e.Type, e.Reason, e.Note)
+			}
+		}
+		if i := len(list); i == 0 || !slices.ContainsFunc(list, func(e eventsv1.Event) bool { return e.Note == "refused by "+strings.Join(codes(x), ", ") }) {
+			err = errors.Join(err, fmt.Errorf("none of %d events names %v", i, codes(x)))
+		}
+		return err
+	})
 }
 
 func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {

@@ -4,10 +4,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -51,7 +56,11 @@ func run(config, templates string) error {
 	if err != nil {
 		return fmt.Errorf("read role: %w", err)
 	}
-	return write(filepath.Join(templates, "role.yaml"), roles(string(role)))
+	text, err := roles(string(role))
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(templates, "role.yaml"), text)
 }
 
 // crd wraps a CRD in its switch, escapes what Helm would take for a template of its own,
@@ -63,10 +72,30 @@ func crd(text string) string {
 	return head + "{{- if .Values.crds.enabled }}\n" + text + "{{- end }}\n"
 }
 
-// roles makes the namespaced role follow the release's namespace.
-func roles(text string) string {
-	text = strings.TrimPrefix(text, "---\n")
-	return head + strings.ReplaceAll(text, "namespace: maodian-system", "namespace: {{ .Release.Namespace }}")
+// roles makes the namespaced role follow the release's namespace, and gives what concerns
+// Secrets a role of its own, which the chart may bind in some namespaces only.
+func roles(text string) (string, error) {
+	cluster, namespaced, _ := strings.Cut(strings.TrimPrefix(text, "---\n"), "\n---\n")
+	var wide rbacv1.ClusterRole
+	if err := yaml.UnmarshalStrict([]byte(cluster), &wide); err != nil {
+		return "", fmt.Errorf("read cluster role: %w", err)
+	}
+	i := slices.IndexFunc(wide.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "secrets") })
+	if i < 0 || len(wide.Rules[i].Resources) != 1 {
+		return "", errors.New("the cluster role has no rule for Secrets alone")
+	}
+	secrets := rbacv1.ClusterRole{TypeMeta: wide.TypeMeta, Rules: []rbacv1.PolicyRule{wide.Rules[i]}}
+	secrets.Name = wide.Name + "-secrets"
+	wide.Rules = slices.Delete(wide.Rules, i, i+1)
+	out := head
+	for _, r := range []rbacv1.ClusterRole{wide, secrets} {
+		y, err := yaml.Marshal(r)
+		if err != nil {
+			return "", fmt.Errorf("render cluster role: %w", err)
+		}
+		out += string(y) + "---\n"
+	}
+	return out + strings.ReplaceAll(namespaced, "namespace: maodian-system", "namespace: {{ .Release.Namespace }}"), nil
 }
 
 func write(file, text string) error {

@@ -41,9 +41,30 @@ func TestACRDIsKeptAndNoTemplateOfHelm(t *testing.T) {
 	}
 }
 
-func TestTheRoleFollowsTheRelease(t *testing.T) {
-	if got := roles("metadata:\n  namespace: maodian-system\n"); !strings.Contains(got, "namespace: {{ .Release.Namespace }}") {
-		t.Error(got)
+func TestSecretsHaveARoleOfTheirOwnAndTheNamespacedRoleFollowsTheRelease(t *testing.T) {
+	const rule = "- apiGroups: [\"\"]\n  resources: [%s]\n  verbs: [get]\n"
+	role := func(resources ...string) string {
+		text := "---\nkind: ClusterRole\nmetadata:\n  name: m\nrules:\n"
+		for _, r := range resources {
+			text += strings.Replace(rule, "%s", r, 1)
+		}
+		return text + "\n---\nkind: Role\nmetadata:\n  namespace: maodian-system\n"
+	}
+	got, err := roles(role("pods", "secrets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := strings.Split(got, "---\n")
+	if len(docs) != 3 || strings.Contains(docs[0], "secrets") || !strings.Contains(docs[1], "name: m-secrets") || strings.Contains(docs[1], "pods") {
+		t.Errorf("%q", docs)
+	}
+	if !strings.Contains(docs[2], "namespace: {{ .Release.Namespace }}") {
+		t.Error(docs[2])
+	}
+	for _, bad := range []string{"pods", "secrets, pods"} {
+		if _, err := roles(role(bad)); err == nil {
+			t.Errorf("a rule for %s is accepted", bad)
+		}
 	}
 }
 

@@ -118,6 +118,14 @@ func True(list []metav1.Condition, kind metav1alpha1.ConditionType, generation i
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == generation
 }
 
+// Get returns one condition; an empty one where there is none.
+func Get(list []metav1.Condition, kind metav1alpha1.ConditionType) metav1.Condition {
+	if c := meta.FindStatusCondition(list, string(kind)); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
 // Truncate cuts s to at most n bytes at a character's border.
 func Truncate(s string, n int) string {
 	if len(s) <= n {

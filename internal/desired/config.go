@@ -61,6 +61,7 @@ type (
 	transferConfig struct {
 		TransferID     string              `json:"transferID"`
 		Name           string              `json:"name"`
+		Recipient      string              `json:"recipient"` // named in the manifest
 		Format         string              `json:"format"`
 		Fields         []string            `json:"fields"`
 		Store          storeclient.Config  `json:"store"`

@@ -65,6 +65,9 @@ func (o Owner) reference() *metaac.OwnerReferenceApplyConfiguration {
 const (
 	ComponentLabel = "app.kubernetes.io/component"
 	InstanceLabel  = "app.kubernetes.io/instance"
+
+	// StoreLabel names the store that a Job works with, and that an authority is of.
+	StoreLabel = "residency.maodian.dev/store"
 )
 
 // Labels tell what belongs to what.
@@ -107,6 +110,9 @@ const (
 	caPath          = "/etc/maodian/ca"
 	dataPath        = "/var/lib/maodian"
 )
+
+// CallbackPath is where a gateway takes the platform's callbacks.
+const CallbackPath = "/wechat/callback"
 
 // ExtraCAName is the ConfigMap with certificates that pods trust beside the well-known ones.
 const ExtraCAName = "maodian-extra-ca"

@@ -50,7 +50,7 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 	})
 	add("dispatch", dispatch, err)
 	transfer, err := TransferChildren(TransferInput{
-		Owner: owner("DataTransfer", "leads"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-1", Format: "JSONLines", Fields: []string{"id", "tags"},
+		Owner: owner("DataTransfer", "leads"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-1", Recipient: "acme-group", Format: "JSONLines", Fields: []string{"id", "tags"},
 		Bucket: S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"}, CredentialsSecret: "group-crm-s3",
 	})
 	add("transfer", transfer, err)

@@ -36,6 +36,7 @@ type TransferInput struct {
 	Platform          Platform
 	Store             string
 	TransferID        string
+	Recipient         string
 	Format            string
 	Fields            []string
 	Bucket            S3Bucket
@@ -75,7 +76,7 @@ func DispatchChildren(in DispatchInput) ([]runtime.ApplyConfiguration, error) {
 	}
 	spec := job(in.Platform, in.Placement, Dispatch, in.Owner.Name, DispatchTLSName(in.Owner.Name), in.CredentialsSecret).
 		WithCompletionMode(batchv1.IndexedCompletion).WithCompletions(in.Shards).WithParallelism(in.Shards).WithSuspend(in.Suspend)
-	j := batchac.Job(name, in.Owner.Namespace).WithLabels(Labels(Dispatch, in.Owner.Name)).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
+	j := batchac.Job(name, in.Owner.Namespace).WithLabels(Labels(Dispatch, in.Owner.Name)).WithLabels(map[string]string{StoreLabel: in.Store}).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
 	return []runtime.ApplyConfiguration{dispatchPolicy(in), cm, j}, nil
 }
 
@@ -87,7 +88,7 @@ func TransferChildren(in TransferInput) ([]runtime.ApplyConfiguration, error) {
 	}
 	name := TransferName(in.Owner.Name)
 	cm, _, err := configMap(in.Owner, Transfer, name+"-config", transferConfig{
-		TransferID: in.TransferID, Name: in.Owner.Name, Format: in.Format, Fields: in.Fields,
+		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Fields: in.Fields,
 		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
 		Destination: transferDestination{Type: "S3", S3: in.Bucket},
 	})

@@ -2,6 +2,9 @@ package desired
 
 import (
 	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -11,6 +14,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
 	"github.com/maodian-dev/maodian/internal/dataplane/store"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
 )
 
 // TestTheDataPlaneReadsWhatTheManagerWrites: the two sides share no types on purpose, so
@@ -28,6 +32,37 @@ func TestTheDataPlaneReadsWhatTheManagerWrites(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestAManifestNamesItsRecipient: the transfer works without the name, so that nothing but
+// the manifest would tell that it is lost.
+func TestAManifestNamesItsRecipient(t *testing.T) {
+	var c transfer.Config
+	if err := yaml.UnmarshalStrict([]byte(configOf(t, children(t)["transfer"])), &c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Recipient != "acme-group" {
+		t.Errorf("recipient = %q", c.Recipient)
+	}
+}
+
+// TestAGatewayAnswersWhereTheStatusSays: people enter the path in the platform's console.
+func TestAGatewayAnswersWhereTheStatusSays(t *testing.T) {
+	h, err := gateway.NewHandler(gateway.Options{
+		Account: "brand", AppID: "wx0123456789abcdef", Log: slog.New(slog.DiscardHandler),
+		Credentials: gateway.Credentials{
+			AppSecret: subject.NewSecret("0123456789abcdef0123456789abcdef"), Token: subject.NewSecret("token"),
+			EncodingAESKey: subject.NewSecret("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, CallbackPath, http.NoBody))
+	if w.Code == http.StatusNotFound {
+		t.Errorf("%s is not found", CallbackPath)
 	}
 }
 

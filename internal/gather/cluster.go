@@ -3,7 +3,9 @@ package gather
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -81,6 +83,13 @@ func bundleInput(ctx context.Context, c client.Reader, store *residencyv1.Consen
 		}
 	}
 	return in, nil
+}
+
+// JobFailed tells whether a Job gave up; nil is no Job.
+func JobFailed(j *batchv1.Job) bool {
+	return j != nil && slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == batchv1.JobFailed && c.Status == corev1.ConditionTrue
+	})
 }
 
 // Placement tells where a policy lets pods run.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,8 +24,12 @@ type Stores interface {
 
 // Bounds of calls to a store.
 const (
-	CallTimeout = 10 * time.Second
-	PlanTimeout = 2 * time.Minute // a plan decides about everybody
+	CallTimeout  = 5 * time.Second
+	CountTimeout = 20 * time.Second // counting looks at everybody
+	PlanTimeout  = 2 * time.Minute  // a plan decides about everybody and writes it down
+
+	// atOnce is how many stores are pushed to at a time. They do not cost: they wait.
+	atOnce = 64
 )
 
 // Errors of a push.
@@ -40,18 +45,39 @@ type Pusher struct {
 	Stores Stores
 	Clock  clock.PassiveClock
 
-	locks sync.Map // of *sync.Mutex, by store
+	turns sync.Map // of chan struct{}, by store: who holds its one place may push
+}
+
+// PushAll pushes to several stores at the same time, so that one that hangs keeps no hold
+// from the others. The errors are in the order of the stores.
+func (p *Pusher) PushAll(ctx context.Context, stores []residencyv1.ConsentStore) []error {
+	errs := make([]error, len(stores))
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i := range stores {
+		g.Go(func() error {
+			_, errs[i] = p.Push(ctx, &stores[i])
+			return nil
+		})
+	}
+	_ = g.Wait() // each store has its own error
+	return errs
 }
 
 // Push gathers and sends the bundle, and returns its hash. Gathering and sending are one
-// step per store, so that an older view never arrives after a newer one.
+// step per store, so that an older view never arrives after a newer one. It takes at most
+// CallTimeout, the wait for another push to the same store included.
 func (p *Pusher) Push(ctx context.Context, store *residencyv1.ConsentStore) (string, error) {
 	if store.Status.LedgerID == "" {
 		return "", ErrNoLedger
 	}
-	lock, _ := p.locks.LoadOrStore(types.NamespacedName{Namespace: store.Namespace, Name: store.Name}, &sync.Mutex{})
-	lock.(*sync.Mutex).Lock()
-	defer lock.(*sync.Mutex).Unlock()
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	done, err := p.turn(ctx, types.NamespacedName{Namespace: store.Namespace, Name: store.Name})
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	in, err := bundleInput(ctx, p.Reader, store)
 	if err != nil {
 		return "", err
@@ -64,11 +90,21 @@ func (p *Pusher) Push(ctx context.Context, store *residencyv1.ConsentStore) (str
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
 	res, err := c.PushBundle(ctx, &storev1.PushBundleRequest{LedgerId: store.Status.LedgerID, Bundle: Bundle(in)})
 	if err != nil {
 		return "", fmt.Errorf("push bundle: %w", err)
 	}
 	return res.GetHash(), nil
+}
+
+// turn waits until nobody else pushes to the store.
+func (p *Pusher) turn(ctx context.Context, store types.NamespacedName) (done func(), err error) {
+	place, _ := p.turns.LoadOrStore(store, make(chan struct{}, 1))
+	turn := place.(chan struct{})
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for another push: %w", ctx.Err())
+	}
 }

@@ -29,7 +29,6 @@ const (
 	caCert      = "ca.crt"
 
 	namespaceLabel = "residency.maodian.dev/namespace"
-	storeLabel     = "residency.maodian.dev/store"
 )
 
 // ErrNoAuthority says that a store has no authority yet.
@@ -83,7 +82,7 @@ func (i Issuer) create(ctx context.Context, namespace, store string) error {
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: i.SystemNamespace, Name: SecretName(namespace, store),
-			Labels: map[string]string{"app.kubernetes.io/managed-by": "maodian", namespaceLabel: namespace, storeLabel: store},
+			Labels: map[string]string{"app.kubernetes.io/managed-by": "maodian", namespaceLabel: namespace, desired.StoreLabel: store},
 		},
 		Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{
@@ -136,7 +135,7 @@ func (i Issuer) secret(ctx context.Context, namespace, store string) (*corev1.Se
 		return nil, ErrNoAuthority
 	case err != nil:
 		return nil, fmt.Errorf("read authority: %w", err)
-	case s.Labels[namespaceLabel] != namespace || s.Labels[storeLabel] != store:
+	case s.Labels[namespaceLabel] != namespace || s.Labels[desired.StoreLabel] != store:
 		return nil, fmt.Errorf("read authority: %w", applying.ErrForeign)
 	}
 	return &s, nil

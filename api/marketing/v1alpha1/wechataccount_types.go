@@ -131,10 +131,6 @@ type WeChatAccountStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	CallbackPath string `json:"callbackPath,omitempty"`
 
-	// followers is the number of people who follow the account.
-	// +optional
-	Followers metav1alpha1.PeopleCount `json:"followers,omitempty"`
-
 	// lastCheckTime is when the answer of the platform last changed.
 	// +optional
 	LastCheckTime metav1.Time `json:"lastCheckTime,omitempty,omitzero"`
@@ -153,7 +149,6 @@ type WeChatAccountStatus struct {
 // +kubebuilder:resource:shortName=wxac,categories=maodian
 // +kubebuilder:printcolumn:name="Store",type=string,JSONPath=`.spec.storeRef.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Followers",type=string,JSONPath=`.status.followers`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="AppID",type=string,priority=1,JSONPath=`.spec.appID`

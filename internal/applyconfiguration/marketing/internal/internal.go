@@ -516,9 +516,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: endpoint
       type:
         scalar: string
-    - name: followers
-      type:
-        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
     - name: lastCheckTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

@@ -6,7 +6,6 @@
 package v1alpha1
 
 import (
-	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
@@ -24,8 +23,6 @@ type WeChatAccountStatusApplyConfiguration struct {
 	Endpoint *string `json:"endpoint,omitempty"`
 	// callbackPath is the path to enter in the platform's console.
 	CallbackPath *string `json:"callbackPath,omitempty"`
-	// followers is the number of people who follow the account.
-	Followers *metav1alpha1.PeopleCount `json:"followers,omitempty"`
 	// lastCheckTime is when the answer of the platform last changed.
 	LastCheckTime *metav1.Time `json:"lastCheckTime,omitempty"`
 	// platformCode is the platform's last error code. Unset means that there was no error.
@@ -72,14 +69,6 @@ func (b *WeChatAccountStatusApplyConfiguration) WithEndpoint(value string) *WeCh
 // If called multiple times, the CallbackPath field is set to the value of the last call.
 func (b *WeChatAccountStatusApplyConfiguration) WithCallbackPath(value string) *WeChatAccountStatusApplyConfiguration {
 	b.CallbackPath = &value
-	return b
-}
-
-// WithFollowers sets the Followers field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Followers field is set to the value of the last call.
-func (b *WeChatAccountStatusApplyConfiguration) WithFollowers(value metav1alpha1.PeopleCount) *WeChatAccountStatusApplyConfiguration {
-	b.Followers = &value
 	return b
 }
 
