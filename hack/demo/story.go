@@ -144,7 +144,7 @@ func (s *story) intruders(ctx context.Context) error {
 	for i, doc := range strings.Split(staged("intruders.yaml"), "\n---\n") {
 		err := s.until(ctx, "the guard to stand", podTimeout, func(ctx context.Context) (bool, string, error) {
 			out, err := s.run(ctx, doc, "create", "--dry-run=server", "-f", "-")
-			return err != nil && strings.Contains(out, "residency policy cn-mainland"), "a pod abroad is still let in", nil
+			return err != nil && strings.Contains(out, "residency: PlacementNotMainland"), "a pod abroad is still let in", nil
 		})
 		out, _ := s.run(ctx, doc, "create", "--dry-run=server", "-f", "-")
 		_, text, _ := strings.Cut(out, "denied request: ")
@@ -153,7 +153,7 @@ func (s *story) intruders(ctx context.Context) error {
 	binding := `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"nobody","namespace":"` + namespace + `"},"target":{"apiVersion":"v1","kind":"Node","name":"hk1"}}`
 	out, err := s.run(ctx, binding, "create", "--raw", "/api/v1/namespaces/"+namespace+"/bindings", "-f", "-")
 	_, text, _ := strings.Cut(out, "denied request: ")
-	s.report.hold("a pod bound to node hk1 past the scheduler is refused", err != nil && strings.Contains(out, "residency policy cn-mainland"), strings.TrimSpace(text))
+	s.report.hold("a pod bound to node hk1 past the scheduler is refused", err != nil && strings.Contains(out, "residency: PlacementNotMainland"), strings.TrimSpace(text))
 	return nil
 }
 

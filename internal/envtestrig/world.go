@@ -149,7 +149,8 @@ func (r *Rig) Bind(t *testing.T, namespace, claim, driver string, places ...core
 	t.Cleanup(func() { _ = r.Client.Delete(context.Background(), v) })
 	before := c.DeepCopy()
 	c.Spec.VolumeName = v.Name
-	if err := r.Client.Patch(t.Context(), &c, client.MergeFrom(before)); err != nil {
+	binder := r.As(t, "system:serviceaccount:kube-system:persistent-volume-binder", "system:masters")
+	if err := binder.Patch(t.Context(), &c, client.MergeFrom(before)); err != nil {
 		t.Fatalf("bind claim: %v", err)
 	}
 	return v

@@ -10,8 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -37,7 +39,7 @@ func install(t *testing.T, p *residencyv1.ResidencyPolicy) (namespace string) {
 		if err := rig.Client.Create(ctx, probe, client.DryRunAll); err == nil {
 			return errors.New("not yet enforced")
 		}
-		return errors.Join(nodesEnforced(ctx), namespacesEnforced(ctx, namespace), pinned(ctx, namespace))
+		return errors.Join(nodesEnforced(ctx), namespacesEnforced(ctx, namespace), pinned(ctx, namespace), closed(ctx, p.Name, namespace))
 	})
 	return namespace
 }
@@ -132,12 +134,14 @@ func TestAnOrdinaryPodIsPinned(t *testing.T) {
 
 func TestPlacementOutsideIsRefused(t *testing.T) {
 	ns := install(t, policy(rig.Name("place")))
+	rig.Create(t, &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "elsewhere"}, Handler: "remote"})
 	for name, c := range map[string]struct {
 		change func(*corev1.Pod)
 		says   string
 	}{
 		"a node set by hand":     {func(p *corev1.Pod) { p.Spec.NodeName = "hk1" }, "`spec.nodeName` may not be set by hand"},
 		"a foreign nodeSelector": {func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{labelKey: "hk"} }, "must be cn-mainland, not"},
+		"a runtime class":        {func(p *corev1.Pod) { p.Spec.RuntimeClassName = ptr.To("elsewhere") }, "`runtimeClassName` may not be set"},
 		"a foreign scheduler":    {func(p *corev1.Pod) { p.Spec.SchedulerName = "mine" }, "`schedulerName` must be one of default-scheduler"},
 	} {
 		t.Run(name, func(t *testing.T) {

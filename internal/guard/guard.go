@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
 const (
@@ -66,7 +68,7 @@ func Labels(policy string) map[string]string {
 // the definition of its kind, must not take the guard away (leaks.md F24).
 func Compile(p *residencyv1.ResidencyPolicy, o Options) (Guard, error) {
 	c := newCompiler(p, o)
-	topics := []topic{c.podPlacement(), c.binding(), c.nodes(), c.namespaces()}
+	topics := c.topics()
 	hash, err := hashOf(topics, c.pins(), p.Spec.Enforcement)
 	if err != nil {
 		return Guard{}, err
@@ -103,8 +105,12 @@ type rule struct {
 
 type named struct{ name, expression string }
 
-// check refuses when its expression is false; says is an expression for the message.
-type check struct{ expression, says string }
+// check refuses when its expression is false; says is an expression for what is wrong and
+// what would pass.
+type check struct {
+	code             reason.Code
+	expression, says string
+}
 
 // pin is one mutating policy: each patch is a JSONPatch expression.
 type pin struct {
@@ -120,8 +126,14 @@ type compiler struct {
 	jurisdiction string
 	labelKey     string
 	regions      []string
+	zones        []string
 	schedulers   []string
 	attestors    []string
+	breakGlass   []string
+	classPrefix  string
+	drivers      []string
+	topology     map[string][]string // allowed values of each topology key
+	registries   []string
 	manager      string
 }
 
@@ -132,10 +144,29 @@ func newCompiler(p *residencyv1.ResidencyPolicy, o Options) compiler {
 		jurisdiction: p.Spec.Jurisdiction,
 		labelKey:     p.Spec.Nodes.LabelKey,
 		regions:      slices.Sorted(slices.Values(p.Spec.Nodes.Regions)),
+		zones:        slices.Sorted(slices.Values(p.Spec.Nodes.Zones)),
 		schedulers:   slices.Sorted(slices.Values(p.Spec.Identities.Schedulers)),
 		attestors:    slices.Sorted(slices.Values(p.Spec.Identities.Attestors)),
+		breakGlass:   slices.Sorted(slices.Values(p.Spec.Identities.BreakGlass)),
+		classPrefix:  p.Spec.Storage.ClassPrefix,
+		drivers:      slices.Sorted(slices.Values(p.Spec.Storage.Drivers)),
+		topology:     topology(p),
+		registries:   slices.Sorted(slices.Values(p.Spec.Images.Registries)),
 		manager:      o.Manager,
 	}
+}
+
+// topology lists what each key of a volume's place may say. A driver's own zone label takes
+// zone names, as most clouds do; a key that ends in region takes region names.
+func topology(p *residencyv1.ResidencyPolicy) map[string][]string {
+	out := map[string][]string{}
+	for _, key := range p.Spec.Storage.TopologyKeys {
+		out[key] = slices.Sorted(slices.Values(p.Spec.Nodes.Zones))
+		if strings.HasSuffix(key, "/region") {
+			out[key] = slices.Sorted(slices.Values(p.Spec.Nodes.Regions))
+		}
+	}
+	return out
 }
 
 func (c compiler) name(topic string) string { return "residency-" + c.policy + "-" + topic }
@@ -149,6 +180,15 @@ func list(items []string) string {
 		quoted[i] = quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// lists writes a map of lists as a CEL map, in a stable order.
+func lists(m map[string][]string) string {
+	var entries []string
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		entries = append(entries, quote(key)+": "+list(m[key]))
+	}
+	return "{" + strings.Join(entries, ", ") + "}"
 }
 
 // hashOf covers whatever decides: names, expressions and the enforcement.
@@ -200,7 +240,7 @@ func (c compiler) validating(t topic, hash string) []Object {
 		spec.WithVariables(arac.Variable().WithName(n.name).WithExpression(n.expression))
 	}
 	for _, v := range t.checks {
-		spec.WithValidations(arac.Validation().WithExpression(v.expression).WithMessageExpression(quote("residency policy "+c.policy+": ") + " + " + v.says))
+		spec.WithValidations(arac.Validation().WithExpression(v.expression).WithMessageExpression(c.message(v)))
 	}
 	bound := arac.ValidatingAdmissionPolicyBindingSpec().WithPolicyName(c.name(t.name)).WithValidationActions(c.actions()...)
 	if t.governed {
@@ -212,6 +252,11 @@ func (c compiler) validating(t topic, hash string) []Object {
 		{"ValidatingAdmissionPolicy", name, arac.ValidatingAdmissionPolicy(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(spec)},
 		{"ValidatingAdmissionPolicyBinding", name, arac.ValidatingAdmissionPolicyBinding(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(bound)},
 	}
+}
+
+// message begins with a stable code, and names the policy, of which there may be several.
+func (c compiler) message(v check) string {
+	return quote("residency: "+string(v.code)+": ") + " + " + v.says + " + " + quote(" (policy "+c.policy+")")
 }
 
 func (c compiler) mutating(p pin, hash string) []Object {

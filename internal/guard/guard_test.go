@@ -28,8 +28,13 @@ func policy(name string) *residencyv1.ResidencyPolicy {
 		Spec: residencyv1.ResidencyPolicySpec{
 			Jurisdiction: "cn-mainland",
 			Enforcement:  residencyv1.EnforcementEnforce,
-			Nodes:        residencyv1.PolicyNodes{Regions: []string{"cn-north-1", "cn-hangzhou"}, LabelKey: labelKey},
-			Identities:   residencyv1.PolicyIdentities{Attestors: []string{"residency:attestors"}, Schedulers: []string{"default-scheduler"}},
+			Nodes:        residencyv1.PolicyNodes{Regions: []string{"cn-north-1", "cn-hangzhou"}, Zones: []string{"cn-north-1a", "cn-hangzhou-h"}, LabelKey: labelKey},
+			Storage: residencyv1.PolicyStorage{
+				ClassPrefix: name + "-", Drivers: []string{"local.maodian.dev"},
+				TopologyKeys: []string{"topology.kubernetes.io/region", "topology.kubernetes.io/zone"},
+			},
+			Images:     residencyv1.PolicyImages{Registries: []string{"registry.maodian.test/"}},
+			Identities: residencyv1.PolicyIdentities{Attestors: []string{"residency:attestors"}, BreakGlass: []string{"residency:break-glass"}, Schedulers: []string{"default-scheduler"}},
 		},
 	}
 }
@@ -96,6 +101,12 @@ func TestEveryFieldThatDecidesChangesTheHash(t *testing.T) {
 		"regions":      func(p *residencyv1.ResidencyPolicy) { p.Spec.Nodes.Regions = []string{"cn-hangzhou"} },
 		"labelKey":     func(p *residencyv1.ResidencyPolicy) { p.Spec.Nodes.LabelKey = "x.node-restriction.kubernetes.io/y" },
 		"attestors":    func(p *residencyv1.ResidencyPolicy) { p.Spec.Identities.Attestors = []string{"others"} },
+		"zones":        func(p *residencyv1.ResidencyPolicy) { p.Spec.Nodes.Zones = []string{"cn-hangzhou-h"} },
+		"classPrefix":  func(p *residencyv1.ResidencyPolicy) { p.Spec.Storage.ClassPrefix = "other-" },
+		"drivers":      func(p *residencyv1.ResidencyPolicy) { p.Spec.Storage.Drivers = []string{"disk.example"} },
+		"topologyKeys": func(p *residencyv1.ResidencyPolicy) { p.Spec.Storage.TopologyKeys = []string{"disk.example/zone"} },
+		"registries":   func(p *residencyv1.ResidencyPolicy) { p.Spec.Images.Registries = []string{"other.example/"} },
+		"breakGlass":   func(p *residencyv1.ResidencyPolicy) { p.Spec.Identities.BreakGlass = nil },
 		"schedulers":   func(p *residencyv1.ResidencyPolicy) { p.Spec.Identities.Schedulers = []string{"mine"} },
 		"name":         func(p *residencyv1.ResidencyPolicy) { p.Name = "q" },
 	} {

@@ -2,111 +2,26 @@ package guard
 
 import (
 	arv1 "k8s.io/api/admissionregistration/v1"
+
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
-// pins write the attested label into nodeSelector, which is ANDed with everything else, and
-// the region into every nodeSelectorTerm, because terms are ORed.
-func (c compiler) pins() []pin {
-	return []pin{c.pinPods(), c.pinDaemonSets()}
-}
-
-func (c compiler) pinPods() pin {
-	return pin{
-		name:      "pin-pods",
-		resources: rule{"", []arv1.OperationType{arv1.Create}, []string{"pods"}},
-		variables: []named{
-			{"key", quote(c.labelKey)},
-			{"jurisdiction", quote(c.jurisdiction)},
-			{"regionKey", quote(regionKey)},
-			{"regions", list(c.regions)},
-			{"hasAffinity", "has(object.spec.affinity)"},
-			{"hasNodeAffinity", "variables.hasAffinity && has(object.spec.affinity.nodeAffinity)"},
-			{"hasRequired", "variables.hasNodeAffinity && has(object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution)"},
-			{"region", `{"key": dyn(variables.regionKey), "operator": dyn("In"), "values": dyn(variables.regions)}`},
-			{"required", `{"nodeSelectorTerms": [{"matchExpressions": [variables.region]}]}`},
-		},
-		patches: []string{patchSelector("object.spec", "/spec"), patchTerms},
+// topics are what the guard refuses, one policy for each concern.
+func (c compiler) topics() []topic {
+	return []topic{
+		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(),
+		c.binding(), c.claims(), c.classes(), c.interactive(),
+		c.nodes(), c.namespaces(),
 	}
 }
 
-// pinDaemonSets pins the template: its controller chooses nodes by the template, and would
-// make pods only for nodes abroad, where they could never run.
-func (c compiler) pinDaemonSets() pin {
-	return pin{
-		name:      "pin-daemonsets",
-		resources: rule{"apps", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"daemonsets"}},
-		variables: []named{{"key", quote(c.labelKey)}, {"jurisdiction", quote(c.jurisdiction)}},
-		patches:   []string{patchSelector("object.spec.template.spec", "/spec/template/spec")},
-	}
-}
-
-// patchSelector adds the pin, and leaves a contradicting value to the validation.
-func patchSelector(spec, path string) string {
-	return `!has(` + spec + `.nodeSelector) ?
-  [JSONPatch{op: "add", path: "` + path + `/nodeSelector", value: {variables.key: variables.jurisdiction}}] :
-(variables.key in ` + spec + `.nodeSelector) ? [] :
-  [JSONPatch{op: "add", path: "` + path + `/nodeSelector/" + jsonpatch.escapeKey(variables.key), value: variables.jurisdiction}]`
-}
-
-const patchTerms = `variables.hasRequired ?
-  [JSONPatch{op: "replace",
-    path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
-    value: object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.map(t,
-      (has(t.matchExpressions) && t.matchExpressions.exists(e, e.key == variables.regionKey && e.operator == "In" && e.values.all(v, v in variables.regions))) ? dyn(t) :
-      dyn({
-        "matchFields": has(t.matchFields) ? dyn(t.matchFields) : dyn([]),
-        "matchExpressions": has(t.matchExpressions) ? dyn(t.matchExpressions + [dyn(variables.region)]) : dyn([variables.region])
-      }))}] :
-variables.hasNodeAffinity ?
-  [JSONPatch{op: "add", path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution", value: variables.required}] :
-variables.hasAffinity ?
-  [JSONPatch{op: "add", path: "/spec/affinity/nodeAffinity", value: {"requiredDuringSchedulingIgnoredDuringExecution": variables.required}}] :
-  [JSONPatch{op: "add", path: "/spec/affinity", value: {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": variables.required}}}]`
-
-// podPlacement refuses what the pin cannot mend, in pods and early in their templates.
-func (c compiler) podPlacement() topic {
-	write := []arv1.OperationType{arv1.Create, arv1.Update}
-	return topic{
-		name:     "pod-placement",
-		governed: true,
-		resources: []rule{
-			{"", write, []string{"pods", "replicationcontrollers", "podtemplates"}},
-			{"apps", write, []string{"deployments", "replicasets", "statefulsets", "daemonsets"}},
-			{"batch", write, []string{"jobs", "cronjobs"}},
-		},
-		// an object older than the policy must still lose its finalizers
-		conditions: []named{{"spec-changed", "request.operation == 'CREATE' || request.kind.kind == 'PodTemplate' || object.spec != oldObject.spec"}},
-		variables: []named{
-			{"key", quote(c.labelKey)},
-			{"jurisdiction", quote(c.jurisdiction)},
-			{"regionKey", quote(regionKey)},
-			{"regions", list(c.regions)},
-			{"schedulers", list(c.schedulers)},
-			{"spec", `request.kind.kind == 'Pod' ? object.spec :
-request.kind.kind == 'CronJob' ? object.spec.jobTemplate.spec.template.spec :
-request.kind.kind == 'PodTemplate' ? object.template.spec : object.spec.template.spec`},
-			{"isPod", "request.kind.kind == 'Pod'"},
-			{"pinned", "variables.spec.?nodeSelector[?variables.key].orValue('')"},
-			{"terms", "variables.spec.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"},
-		},
-		checks: []check{
-			{"request.operation != 'CREATE' || variables.spec.?nodeName.orValue('') == ''",
-				"'`spec.nodeName` may not be set by hand: leave the node to the scheduler'"},
-			{"variables.isPod || request.kind.kind == 'DaemonSet' ? variables.pinned == variables.jurisdiction : variables.pinned in ['', variables.jurisdiction]",
-				"'`nodeSelector` ' + variables.key + ' must be ' + variables.jurisdiction + ', not \"' + variables.pinned + '\": leave it out'"},
-			{`!variables.isPod || (size(variables.terms) > 0 && variables.terms.all(t, t.?matchExpressions.orValue([]).exists(e,
-  e.key == variables.regionKey && e.operator == 'In' && e.values.all(v, v in variables.regions))))`,
-				"'every nodeSelectorTerm must require one of the regions ' + variables.regions.join(', ') + ', because terms are ORed'"},
-			{"variables.spec.?schedulerName.orValue('default-scheduler') in variables.schedulers",
-				"'`schedulerName` must be one of ' + variables.schedulers.join(', ')"},
-		},
-	}
-}
+var write = []arv1.OperationType{arv1.Create, arv1.Update}
 
 // binding closes the ways around the scheduler. The API server has written the node's own
 // region into the binding before this is evaluated, except where the node is unknown or
 // has no region: hence the rule on who may bind.
 func (c compiler) binding() topic {
+	const outside = reason.PlacementNotMainland
 	return topic{
 		name:      "binding",
 		governed:  true,
@@ -117,28 +32,57 @@ func (c compiler) binding() topic {
 			{"region", "variables.labels[?" + quote(regionKey) + "].orValue('')"},
 		},
 		checks: []check{
-			{"request.?subResource.orValue('') == 'binding'", "'the legacy resource bindings is closed: use pods/binding'"},
-			{"request.userInfo.username == " + quote(schedulerUser), "'only the scheduler may bind pods, not ' + request.userInfo.username"},
-			{"variables.region in variables.regions", "'node ' + object.target.name + ' lies in region \"' + variables.region + '\", which the policy does not list'"},
-			{"variables.labels.all(k, k in " + list([]string{regionKey, zoneKey}) + ")", "'a binding may not rewrite labels of the pod'"},
+			{outside, "request.?subResource.orValue('') == 'binding'", "'the legacy resource bindings is closed: use pods/binding'"},
+			{outside, "request.userInfo.username == " + quote(schedulerUser), "'only the scheduler may bind pods, not ' + request.userInfo.username"},
+			{outside, "variables.region in variables.regions", "'node ' + object.target.name + ' lies in region \"' + variables.region + '\", which the policy does not list'"},
+			{outside, "variables.labels.all(k, k in " + list([]string{regionKey, zoneKey}) + ")", "'a binding may not rewrite labels of the pod'"},
 		},
 	}
 }
 
-// nodes keeps the attested label in the hands of the manager and the attestors. The status
-// subresource writes labels too.
-func (c compiler) nodes() topic {
+// interactive closes the ways into a running container (leaks.md L18, L41). kubectl cp is
+// an exec; a proxied request reaches a port as if from inside.
+func (c compiler) interactive() topic {
 	return topic{
-		name:      "nodes",
-		resources: []rule{{"", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"nodes", "nodes/status"}}},
-		variables: []named{
-			{"key", quote(c.labelKey)},
-			{"now", "object.metadata.?labels[?variables.key].orValue('')"},
-			{"before", "request.operation == 'CREATE' ? '' : oldObject.metadata.?labels[?variables.key].orValue('')"},
-			{"mayAttest", "request.userInfo.username == " + quote(c.manager) + " || request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.attestors) + ")"},
+		name:     "interactive",
+		governed: true,
+		resources: []rule{
+			{"", []arv1.OperationType{arv1.Connect}, []string{"pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"}},
+			{"", []arv1.OperationType{arv1.Update}, []string{"pods/ephemeralcontainers"}},
 		},
 		checks: []check{
-			{"variables.now == variables.before || variables.mayAttest", "'the node label ' + variables.key + ' is written by the manager and the attestors only'"},
+			{reason.InteractiveAccessClosed, "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.breakGlass) + ")",
+				"request.subResource + ' is open to the groups in `spec.identities.breakGlass` only'"},
+		},
+	}
+}
+
+// nodes keeps the attested label in the hands of the manager and the attestors, and the place
+// of a node as it is: a kubelet may write its own region and zone (leaks.md F10, L19, L20).
+// The status subresource writes labels too.
+func (c compiler) nodes() topic {
+	label := func(object, key string) string { return object + ".metadata.?labels[?" + key + "].orValue('')" }
+	before := func(key string) string { return "request.operation == 'CREATE' ? '' : " + label("oldObject", key) }
+	return topic{
+		name:      "nodes",
+		resources: []rule{{"", write, []string{"nodes", "nodes/status"}}},
+		variables: []named{
+			{"key", quote(c.labelKey)},
+			{"regions", list(c.regions)},
+			{"now", label("object", "variables.key")},
+			{"before", before("variables.key")},
+			{"region", label("object", quote(regionKey))},
+			{"regionBefore", before(quote(regionKey))},
+			{"zone", label("object", quote(zoneKey))},
+			{"zoneBefore", before(quote(zoneKey))},
+			{"attestor", "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.attestors) + ")"},
+		},
+		checks: []check{
+			{reason.NotAttested, "variables.now == variables.before || variables.attestor || request.userInfo.username == " + quote(c.manager),
+				"'the node label ' + variables.key + ' is written by the manager and the attestors only'"},
+			{reason.RegionSignalsDisagree, `variables.attestor || !(variables.region in variables.regions || variables.regionBefore in variables.regions) ||
+(variables.regionBefore in ['', variables.region] && variables.zoneBefore in ['', variables.zone])`,
+				"'region and zone of a node do not change once they are set: an attestor may change them, or join the node anew'"},
 		},
 	}
 }
@@ -156,9 +100,9 @@ func (c compiler) namespaces() topic {
 			{"attestor", "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.attestors) + ")"},
 		},
 		checks: []check{
-			{"request.operation == 'DELETE' || variables.now == " + quote(c.policy) + " || variables.attestor",
+			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.now == " + quote(c.policy) + " || variables.attestor",
 				"'the label " + policyLabel + " of a governed namespace is changed by an attestor only'"},
-			{"request.operation != 'DELETE' || variables.attestor",
+			{reason.GovernedNamespace, "request.operation != 'DELETE' || variables.attestor",
 				"'a governed namespace is deleted by an attestor only, since its data goes with it'"},
 		},
 	}

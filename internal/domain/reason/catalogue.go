@@ -53,6 +53,12 @@ var catalogue = map[Code]Info{
 	RegionSignalsDisagree: {Place, []string{"fail closed"}, "providerID and region label name different places", "correct the label, and find out who set it"},
 	RegionNotInPolicy:     {Place, []string{"spec.nodes.regions"}, "a mainland region or zone that the policy does not list", "add it to `spec.nodes`"},
 	NotAttested:           {Place, []string{"spec.nodes.attestation"}, "no administrator has attested the node", "label the node with the policy's jurisdiction"},
+	StorageNotMainland:    {Place, []string{"CSL 39", "PIPL 40"}, "the volume, or what it is made from, can lie outside the mainland", "use a claim of a class with the policy's prefix"},
+
+	HostAccessClosed:        {Deny, []string{"PIPL 51"}, "the pod would step around the cluster's network rules or its node's confinement", "leave the field out"},
+	ImageNotInPolicy:        {Deny, []string{"spec.images.registries"}, "the image comes from a registry that the policy does not list", "copy it to a registry of the policy"},
+	InteractiveAccessClosed: {Deny, []string{"PIPL 51", "spec.identities.breakGlass"}, "a shell or a proxy into a pod that holds personal data", "ask somebody of a break-glass group"},
+	GovernedNamespace:       {Deny, []string{"PIPL 51", "spec.identities.attestors"}, "the mark of a governed namespace, or the namespace itself, would go", "ask an attestor"},
 
 	NotInAudience:       {Filter, []string{"spec.audienceRef"}, "the audience expression does not match", "none"},
 	NoSubscriptionGrant: {Filter, []string{"WeChat subscription notification"}, "no unused grant for this template", "ask for the subscription on a page; one grant carries one message"},

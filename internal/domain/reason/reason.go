@@ -79,6 +79,13 @@ const (
 	RegionSignalsDisagree Code = "RegionSignalsDisagree"
 	RegionNotInPolicy     Code = "RegionNotInPolicy"
 	NotAttested           Code = "NotAttested"
+	StorageNotMainland    Code = "StorageNotMainland"
+
+	// Codes of the admission guard: ours, beside the places of law.md 8.6.
+	HostAccessClosed        Code = "HostAccessClosed"
+	ImageNotInPolicy        Code = "ImageNotInPolicy"
+	InteractiveAccessClosed Code = "InteractiveAccessClosed"
+	GovernedNamespace       Code = "GovernedNamespace"
 
 	// Channel codes: ours, not of law.md 8.6.
 	NotInAudience       Code = "NotInAudience"

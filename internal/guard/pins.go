@@ -1,0 +1,64 @@
+package guard
+
+import (
+	arv1 "k8s.io/api/admissionregistration/v1"
+)
+
+// pins write the attested label into nodeSelector, which is ANDed with everything else, and
+// the region into every nodeSelectorTerm, because terms are ORed.
+func (c compiler) pins() []pin {
+	return []pin{c.pinPods(), c.pinDaemonSets()}
+}
+
+func (c compiler) pinPods() pin {
+	return pin{
+		name:      "pin-pods",
+		resources: rule{"", []arv1.OperationType{arv1.Create}, []string{"pods"}},
+		variables: []named{
+			{"key", quote(c.labelKey)},
+			{"jurisdiction", quote(c.jurisdiction)},
+			{"regionKey", quote(regionKey)},
+			{"regions", list(c.regions)},
+			{"hasAffinity", "has(object.spec.affinity)"},
+			{"hasNodeAffinity", "variables.hasAffinity && has(object.spec.affinity.nodeAffinity)"},
+			{"hasRequired", "variables.hasNodeAffinity && has(object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution)"},
+			{"region", `{"key": dyn(variables.regionKey), "operator": dyn("In"), "values": dyn(variables.regions)}`},
+			{"required", `{"nodeSelectorTerms": [{"matchExpressions": [variables.region]}]}`},
+		},
+		patches: []string{patchSelector("object.spec", "/spec"), patchTerms},
+	}
+}
+
+// pinDaemonSets pins the template: its controller chooses nodes by the template, and would
+// make pods only for nodes abroad, where they could never run.
+func (c compiler) pinDaemonSets() pin {
+	return pin{
+		name:      "pin-daemonsets",
+		resources: rule{"apps", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"daemonsets"}},
+		variables: []named{{"key", quote(c.labelKey)}, {"jurisdiction", quote(c.jurisdiction)}},
+		patches:   []string{patchSelector("object.spec.template.spec", "/spec/template/spec")},
+	}
+}
+
+// patchSelector adds the pin, and leaves a contradicting value to the validation.
+func patchSelector(spec, path string) string {
+	return `!has(` + spec + `.nodeSelector) ?
+  [JSONPatch{op: "add", path: "` + path + `/nodeSelector", value: {variables.key: variables.jurisdiction}}] :
+(variables.key in ` + spec + `.nodeSelector) ? [] :
+  [JSONPatch{op: "add", path: "` + path + `/nodeSelector/" + jsonpatch.escapeKey(variables.key), value: variables.jurisdiction}]`
+}
+
+const patchTerms = `variables.hasRequired ?
+  [JSONPatch{op: "replace",
+    path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+    value: object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.map(t,
+      (has(t.matchExpressions) && t.matchExpressions.exists(e, e.key == variables.regionKey && e.operator == "In" && e.values.all(v, v in variables.regions))) ? dyn(t) :
+      dyn({
+        "matchFields": has(t.matchFields) ? dyn(t.matchFields) : dyn([]),
+        "matchExpressions": has(t.matchExpressions) ? dyn(t.matchExpressions + [dyn(variables.region)]) : dyn([variables.region])
+      }))}] :
+variables.hasNodeAffinity ?
+  [JSONPatch{op: "add", path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution", value: variables.required}] :
+variables.hasAffinity ?
+  [JSONPatch{op: "add", path: "/spec/affinity/nodeAffinity", value: {"requiredDuringSchedulingIgnoredDuringExecution": variables.required}}] :
+  [JSONPatch{op: "add", path: "/spec/affinity", value: {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": variables.required}}}]`
