@@ -82,7 +82,7 @@ func (r *AudienceReconciler) size(ctx context.Context, a *marketingv1.Audience) 
 		a.Status.Size, a.Status.EvaluatedTime = "", metav1.Time{}
 		return conditions.Stall(marketingv1.ReasonAudienceInvalid, "%s", storeMessage(err)), nil
 	case err != nil:
-		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", store.Name), nil
+		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not answer", store.Name), nil //nolint:nilerr // waiting for the store is an outcome
 	}
 	// the time tells since when it is this number: counting alone writes nothing
 	if size != a.Status.Size || a.Status.ObservedGeneration != a.Generation {

@@ -59,7 +59,7 @@ const (
 	followInterval = 2500 * time.Millisecond
 )
 
-// several is how many objects of a kind are looked at at a time: one whose store or gateway
+// several is how many objects of a kind are reconciled side by side: one whose store or gateway
 // hangs must not stop the others. They cost little, since most of the time they wait.
 func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 

@@ -56,7 +56,7 @@ const (
 	policyInterval = time.Minute
 )
 
-// several is how many objects of a kind are looked at at a time: one whose store hangs must
+// several is how many objects of a kind are reconciled side by side: one whose store hangs must
 // not stop the others. They cost little, since most of the time they wait.
 func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 

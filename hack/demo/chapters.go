@@ -127,7 +127,7 @@ func (s *story) mistyped(ctx context.Context) error {
 	err := s.until(ctx, "the platform's answer to a wrong AppSecret", podTimeout, func(ctx context.Context) (bool, string, error) {
 		err := s.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "brand-mistyped"}, a)
 		_, text = condition(a.Status.Conditions, "Ready")
-		return reasonOf(a.Status.Conditions, "Ready") == "CredentialsInvalid", text, err
+		return readyReason(a.Status.Conditions) == "CredentialsInvalid", text, err
 	})
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func (s *story) campaign(ctx context.Context) error {
 	err := s.until(ctx, "the plan", podTimeout, func(ctx context.Context) (bool, string, error) {
 		err := get(ctx)
 		_, text := condition(c.Status.Conditions, "Ready")
-		return c.Status.Plan.Eligible != "" && reasonOf(c.Status.Conditions, "Ready") == "Held", text, err
+		return c.Status.Plan.Eligible != "" && readyReason(c.Status.Conditions) == "Held", text, err
 	})
 	if err != nil {
 		return err

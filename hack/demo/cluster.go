@@ -21,7 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/conditions"
 )
 
 // Waits have names, so that a slow machine is told from a broken one.
@@ -127,24 +129,20 @@ func condition(list []metav1.Condition, kind string) (status, text string) {
 	return "", kind + " is not reported yet"
 }
 
-func reasonOf(list []metav1.Condition, kind string) string {
-	for _, c := range list {
-		if c.Type == kind {
-			return c.Reason
-		}
-	}
-	return ""
+// readyReason is the reason of the condition Ready.
+func readyReason(list []metav1.Condition) string {
+	return conditions.Get(list, metav1alpha1.ConditionReady).Reason
 }
 
 // ready waits until an object's condition is True for its present generation.
-func (k *kube) ready(ctx context.Context, obj client.Object, kind string, conditions func() []metav1.Condition, limit time.Duration) error {
+func (k *kube) ready(ctx context.Context, obj client.Object, kind string, list func() []metav1.Condition, limit time.Duration) error {
 	what := fmt.Sprintf("%T %s", obj, obj.GetName())
 	what = what[strings.LastIndex(what, ".")+1:]
 	return k.until(ctx, what, limit, func(ctx context.Context) (bool, string, error) {
 		if err := k.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
 			return false, "", err
 		}
-		status, text := condition(conditions(), kind)
+		status, text := condition(list(), kind)
 		return status == "True", text, nil
 	})
 }

@@ -174,13 +174,13 @@ func (s *story) store(ctx context.Context) error {
 			return false, "", err
 		}
 		_, text := condition(st.Status.Conditions, "Ready")
-		return reasonOf(st.Status.Conditions, "Ready") == "NoEligibleNode", text, nil
+		return readyReason(st.Status.Conditions) == "NoEligibleNode", text, nil
 	})
 	if err != nil {
 		return err
 	}
 	_, text := condition(st.Status.Conditions, "Ready")
-	s.report.check("with every mainland node cordoned, the store waits", reasonOf(st.Status.Conditions, "Ready"), "NoEligibleNode")
+	s.report.check("with every mainland node cordoned, the store waits", readyReason(st.Status.Conditions), "NoEligibleNode")
 	s.report.say("%s", text)
 	abroad, err := s.abroad(ctx)
 	if err != nil {
