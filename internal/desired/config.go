@@ -54,7 +54,6 @@ type (
 		ExtraCAFile    string                `json:"extraCAFile,omitempty"`
 		Channel        string                `json:"channel"`
 		Subscription   *SubscriptionTemplate `json:"subscription,omitempty"`
-		Batch          int                   `json:"batch"`
 		Workers        int                   `json:"workers"`
 	}
 

@@ -69,7 +69,7 @@ func DispatchChildren(in DispatchInput) ([]runtime.ApplyConfiguration, error) {
 	cm, _, err := configMap(in.Owner, Dispatch, name+"-config", dispatchConfig{
 		Account: in.Account, AppID: in.AppID, Hosts: in.Hosts, RunID: in.RunID, Campaign: in.Owner.Name,
 		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
-		Channel: in.Channel, Subscription: in.Subscription, Batch: batchSize, Workers: workers,
+		Channel: in.Channel, Subscription: in.Subscription, Workers: workers,
 	})
 	if err != nil {
 		return nil, err

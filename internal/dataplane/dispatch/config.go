@@ -35,7 +35,6 @@ type Config struct {
 	// Workers is how many requests are in flight: so many outcomes at most are lost with a
 	// process that dies.
 	Workers int `json:"workers"`
-	Batch   int `json:"batch"` // read and ignored: a lease is never larger than the free senders
 }
 
 // Subscription is the content of a subscription notification.

@@ -83,6 +83,22 @@ func (s Schedule) At(t time.Time) Phase {
 	return Open
 }
 
+// Ends tells when the open phase that t lies in is over; zero means never.
+func (s Schedule) Ends(t time.Time) time.Time {
+	end := s.NotAfter
+	if s.StartMinute > 0 || s.EndMinute < 24*60 {
+		zone := s.Zone
+		if zone == nil {
+			zone = time.UTC
+		}
+		y, m, d := t.In(zone).Date()
+		if w := time.Date(y, m, d, 0, s.EndMinute, 0, 0, zone); end.IsZero() || w.Before(end) {
+			end = w
+		}
+	}
+	return end
+}
+
 // Budget is an account's allowance to send: a bucket of tokens that fills at Rate per
 // second up to one second's worth. The store keeps it on disk, so that it is one for all
 // workers, and a restart gives nothing away.
@@ -100,8 +116,9 @@ func (b Budget) Take(rate float64, want int, at time.Time) (Budget, int) {
 		b = Budget{Tokens: rate, At: at}
 	}
 	if d := at.Sub(b.At).Seconds(); d > 0 {
-		b.Tokens, b.At = min(b.Tokens+d*rate, max(rate, 1)), at
+		b.Tokens = min(b.Tokens+d*rate, max(rate, 1))
 	}
+	b.At = at // also where the clock went back: the time until it is there again must count
 	n := min(want, int(b.Tokens))
 	if n < 0 {
 		n = 0

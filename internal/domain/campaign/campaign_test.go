@@ -30,6 +30,29 @@ func TestSchedule_At(t *testing.T) {
 	}
 }
 
+func TestSchedule_Ends(t *testing.T) {
+	day := func(h, m int) time.Time { return time.Date(2026, 11, 24, h, m, 0, 0, time.UTC) }
+	for name, c := range map[string]struct {
+		notAfter   time.Time
+		start, end string
+		want       time.Time
+	}{
+		"without bounds":          {time.Time{}, "", "", time.Time{}},
+		"at notAfterTime":         {day(12, 0), "", "", day(12, 0)},
+		"with the window":         {day(12, 0), "09:30", "18:00", day(10, 0)},
+		"before the window does":  {day(9, 0), "09:30", "18:00", day(9, 0)},
+		"at midnight in the zone": {time.Time{}, "09:30", "24:00", day(16, 0)},
+	} {
+		s, err := NewSchedule(time.Time{}, c.notAfter, "Asia/Shanghai", c.start, c.end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Ends(day(2, 0)); !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestNewSchedule_BadInput(t *testing.T) {
 	for _, w := range [][3]string{{"Mars/Olympus", "", ""}, {"UTC", "10:00", "10:00"}, {"UTC", "25:00", "26:00"}, {"UTC", "x", "24:00"}, {"UTC", "24:00", "24:00"}} {
 		if _, err := NewSchedule(time.Time{}, time.Time{}, w[0], w[1], w[2]); !errors.Is(err, ErrSchedule) {
@@ -63,7 +86,10 @@ func TestBudget_ClockGoingBackGivesNothing(t *testing.T) {
 	if n != 10 {
 		t.Fatalf("first take = %d", n)
 	}
-	if _, n = b.Take(10, 10, at.Add(-time.Hour)); n != 0 {
+	if b, n = b.Take(10, 10, at.Add(-time.Hour)); n != 0 {
 		t.Errorf("a clock that goes back gave %d", n)
+	}
+	if _, n = b.Take(10, 10, at.Add(-time.Hour+time.Second)); n != 10 {
+		t.Errorf("a second after it went back there were %d", n)
 	}
 }

@@ -63,13 +63,16 @@ func compile(m store.LeadModel) ([]scored, error) {
 var tagKey = regexp.MustCompile(`^tag:([a-z0-9-]{1,32})$`)
 
 // RecordEvent stores what a person did, once. It is on disk when the call returns.
-func (l *Ledger) RecordEvent(ctx context.Context, e store.Event) (store.Recorded, error) {
+func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Recorded, error) {
 	if len(e.Dedupe) != sha256.Size || e.Who.IsZero() || len(e.Key) > 1024 || e.Account == "" {
 		return store.Recorded{}, store.ErrInvalid
 	}
 	var id []byte
 	var out store.Recorded
 	var withdrawn []string
+	// Only the acknowledgement is bounded by the caller's patience: an event that waits its turn
+	// may be a withdrawal, and the platform repeats it three times only.
+	ctx := context.WithoutCancel(patience)
 	err := l.write.do(ctx, func(t *tx) (err error) {
 		out, withdrawn = store.Recorded{}, nil
 		if id, err = l.ensure(ctx, t, e.Account, e.Who); err != nil {
@@ -91,7 +94,7 @@ func (l *Ledger) RecordEvent(ctx context.Context, e store.Event) (store.Recorded
 	}
 	// A keyword withdraws everything, so every live permit is waited for; also when the event
 	// is a duplicate, or the second keyword: an earlier answer may not have been acknowledged.
-	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(ctx, id, nil)
+	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(patience, id, nil)
 	return out, nil
 }
 
@@ -107,7 +110,7 @@ func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]
 		if err := t.relate(ctx, id, e, false); err != nil {
 			return nil, err
 		}
-		if _, err := t.exec(ctx, "UPDATE grants SET remaining = 0 WHERE subject_id = ? AND account = ?", id, e.Account); err != nil {
+		if err := t.voidGrants(ctx, id, e.Account, ""); err != nil {
 			return nil, err
 		}
 		return t.withdrawAll(ctx, id, "unfollow") // the platform asks to delete; a doubt is not resolved against the person
@@ -154,18 +157,18 @@ func (t *tx) relate(ctx context.Context, id []byte, e store.Event, following boo
 
 // answer counts subscription grants: one message each.
 func (t *tx) answer(ctx context.Context, id []byte, e store.Event, s store.SubscriptionAnswer) error {
-	var q string
+	var err error
 	switch {
 	case e.Kind == "subscribe_msg_popup_event" && s.Accepted: // refusing a pop-up takes nothing that was given before
-		q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 1)
+		const q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 1)
 			ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = remaining + 1`
+		_, err = t.exec(ctx, q, id, e.Account, s.TemplateID)
 	case e.Kind == "subscribe_msg_change_event" && !s.Accepted:
-		q = `INSERT INTO grants (subject_id, account, template, remaining) VALUES (?, ?, ?, 0)
-			ON CONFLICT (subject_id, account, template) DO UPDATE SET remaining = 0`
+		err = t.voidGrants(ctx, id, e.Account, s.TemplateID)
 	default:
 		return nil
 	}
-	if _, err := t.exec(ctx, q, id, e.Account, s.TemplateID); err != nil {
+	if err != nil {
 		return err
 	}
 	t.log("grant", id, map[string]any{"account": e.Account, "template": s.TemplateID, "accepted": s.Accepted})

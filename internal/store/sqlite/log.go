@@ -204,7 +204,7 @@ func (l *Ledger) Status(ctx context.Context) (store.Status, error) {
 	}
 	if i := l.view.Load(); i != nil {
 		s.ViewHash, s.ViewIssued = i.hash, i.view.IssuedAt
-		if s.Counter, err = counter(ctx, l.read, i.view.Policy.Processor, s.Year); err != nil {
+		if s.Counter, err = counter(ctx, l.read, i.view.Policy.Processor, s.Year, ""); err != nil {
 			return s, err
 		}
 	}

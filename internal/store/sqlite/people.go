@@ -93,7 +93,7 @@ func (l *Ledger) Preferences(ctx context.Context, account string, who subject.Op
 
 // RecordChoices stores the answers of the consent page. Unticking what was granted is a
 // withdrawal; it is acknowledged when no permit for it is live any more.
-func (l *Ledger) RecordChoices(ctx context.Context, c store.Choices) (store.Recorded, error) {
+func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store.Recorded, error) {
 	v, err := l.policyView()
 	if err != nil {
 		return store.Recorded{}, err
@@ -103,6 +103,7 @@ func (l *Ledger) RecordChoices(ctx context.Context, c store.Choices) (store.Reco
 	}
 	var id []byte
 	var withdrawn []string
+	ctx := context.WithoutCancel(patience) // as with an event
 	err = l.write.do(ctx, func(t *tx) (err error) {
 		if now := l.View(); now.Notice.Revision != c.Revision {
 			return store.ErrNoticeRevision
@@ -116,7 +117,7 @@ func (l *Ledger) RecordChoices(ctx context.Context, c store.Choices) (store.Reco
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(ctx, id, withdrawn)}, nil
+	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(patience, id, withdrawn)}, nil
 }
 
 // answerable refuses answers to what the notice does not ask.
@@ -248,17 +249,22 @@ func (t *tx) standing(ctx context.Context, id []byte) ([]consentEvent, error) {
 }
 
 // quiet waits until no permit for the person and these purposes (none named: all) is live,
-// as far as ctx allows, and tells whether that is so. It is what makes a withdrawal's acknowledgement true.
+// and no page of an export from before is on its way, as far as ctx allows, and tells whether
+// that is so. It is what makes a withdrawal's acknowledgement true.
 func (l *Ledger) quiet(ctx context.Context, id []byte, purposes []string) bool {
-	for {
+	for before := l.pages.begun(); ; {
 		news := l.news.wait()
 		until, err := l.liveUntil(ctx, id, purposes)
 		if err != nil {
 			return false
 		}
 		left := until.Sub(l.cfg.Clock())
-		if left <= 0 {
+		passed := l.pages.passed(before)
+		switch {
+		case left <= 0 && passed:
 			return true
+		case !passed:
+			left = time.Hour // the page's end is news
 		}
 		timer := time.NewTimer(left)
 		select {

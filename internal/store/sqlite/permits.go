@@ -23,6 +23,8 @@ const (
 	// heldWait is how soon a worker asks again while a hold or the schedule keeps it back; a
 	// SendHold must bite, and end, within 2 s.
 	heldWait = time.Second
+	// shortest is the least life of a permit: a worker with less left does not begin a request.
+	shortest = 5 * time.Second
 )
 
 // Lease hands out permits of one shard. Consent, age, caps, window, holds and the
@@ -51,6 +53,10 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		if err != nil {
 			return err
 		}
+		life := l.cfg.PermitLife
+		if end := sched.Ends(t.now); !end.IsZero() {
+			life = min(life, end.Sub(t.now)) // nothing is sent after the end
+		}
 		switch phase := sched.At(t.now); {
 		case phase == campaign.Closed:
 			if err := t.closeRun(ctx, run); err != nil {
@@ -59,14 +65,22 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		case v.Held(s.Campaign, s.Account):
 			out.State, out.Wait = store.LeaseHeld, heldWait
 			return nil
-		case phase == campaign.Early:
+		case phase == campaign.Early || life < shortest:
 			out.State, out.Wait = store.LeaseEarly, heldWait
 			return nil
 		}
-		out, err = l.claim(ctx, t, s, rules, shard, max(1, min(limit, maxLease)))
+		out, err = l.claim(ctx, t, offer{s, rules, shard, life}, max(1, min(limit, maxLease)))
 		return err
 	})
 	return out, err
+}
+
+// offer is what permits are made of.
+type offer struct {
+	store.RunSpec
+	rules consent.Rules
+	shard int
+	life  time.Duration
 }
 
 func (t *tx) spec(ctx context.Context, run string) (store.RunSpec, error) {
@@ -106,28 +120,28 @@ func (t *tx) closeRun(ctx context.Context, run string) error {
 }
 
 // claim takes from the budget, leases what still passes, and gives back what was not used.
-func (l *Ledger) claim(ctx context.Context, t *tx, s store.RunSpec, rules consent.Rules, shard, limit int) (store.Leased, error) {
-	budget, err := t.budget(ctx, s.Account)
+func (l *Ledger) claim(ctx context.Context, t *tx, o offer, limit int) (store.Leased, error) {
+	budget, err := t.budget(ctx, o.Account)
 	if err != nil {
 		return store.Leased{}, err
 	}
-	budget, allowed := budget.Take(float64(s.PerSecond), limit, t.now)
-	out := store.Leased{State: store.LeaseOpen, Life: l.cfg.PermitLife}
+	budget, allowed := budget.Take(float64(o.PerSecond), limit, t.now)
+	out := store.Leased{State: store.LeaseOpen, Life: o.life}
 	if allowed > 0 {
-		if out.Permits, err = l.grant(ctx, t, s, rules, shard, allowed); err != nil {
+		if out.Permits, err = l.grant(ctx, t, o, allowed); err != nil {
 			return out, err
 		}
 		budget.Tokens += float64(allowed - len(out.Permits))
 	} else {
-		out.Wait = max(20*time.Millisecond, time.Second/time.Duration(max(1, s.PerSecond)))
+		out.Wait = max(20*time.Millisecond, time.Second/time.Duration(max(1, o.PerSecond)))
 	}
-	if err := t.keepBudget(ctx, s.Account, budget); err != nil {
+	if err := t.keepBudget(ctx, o.Account, budget); err != nil {
 		return out, err
 	}
 	if len(out.Permits) > 0 || allowed == 0 {
 		return out, nil
 	}
-	return t.idle(ctx, s.ID, shard)
+	return t.idle(ctx, o.ID, o.shard)
 }
 
 // idle tells a worker that found nothing whether the shard is done, or others are still out.
@@ -149,11 +163,11 @@ type waiting struct {
 }
 
 // grant leases up to n deliveries; those that no longer pass are refused with the reason.
-func (l *Ledger) grant(ctx context.Context, t *tx, s store.RunSpec, rules consent.Rules, shard, n int) ([]store.Permit, error) {
+func (l *Ledger) grant(ctx context.Context, t *tx, o offer, n int) ([]store.Permit, error) {
 	var permits []store.Permit
 	digest := sha256.New()
 	for len(permits) < n {
-		page, err := t.waiting(ctx, s, shard, n-len(permits))
+		page, err := t.waiting(ctx, o.RunSpec, o.shard, n-len(permits))
 		if err != nil {
 			return nil, err
 		}
@@ -161,15 +175,15 @@ func (l *Ledger) grant(ctx context.Context, t *tx, s store.RunSpec, rules consen
 			break
 		}
 		for _, w := range page {
-			code := s.Admit(w.cand, rules, t.now)
+			code := o.Admit(w.cand, o.rules, t.now)
 			if code != reason.AllChecksPassed {
 				const q = "UPDATE deliveries SET state = 'refused', reason = ? WHERE run_id = ? AND subject_id = ?"
-				if _, err := t.exec(ctx, q, string(code), s.ID, w.id); err != nil {
+				if _, err := t.exec(ctx, q, string(code), o.ID, w.id); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			p, err := l.lease(ctx, t, s, w)
+			p, err := l.lease(ctx, t, o, w)
 			if err != nil {
 				return nil, err
 			}
@@ -178,7 +192,7 @@ func (l *Ledger) grant(ctx context.Context, t *tx, s store.RunSpec, rules consen
 		}
 	}
 	if len(permits) > 0 {
-		t.log("lease", nil, map[string]any{"run": s.ID, "shard": shard, "permits": len(permits), "digest": hex.EncodeToString(digest.Sum(nil))})
+		t.log("lease", nil, map[string]any{"run": o.ID, "shard": o.shard, "permits": len(permits), "digest": hex.EncodeToString(digest.Sum(nil))})
 	}
 	return permits, nil
 }
@@ -204,7 +218,7 @@ func (t *tx) waiting(ctx context.Context, s store.RunSpec, shard, n int) ([]wait
 }
 
 // lease makes one permit: intent on disk before the request.
-func (l *Ledger) lease(ctx context.Context, t *tx, s store.RunSpec, w waiting) (store.Permit, error) {
+func (l *Ledger) lease(ctx context.Context, t *tx, o offer, w waiting) (store.Permit, error) {
 	who, err := l.openIDOf(w.id, w.wrapped, w.sealed)
 	if err != nil {
 		return store.Permit{}, err
@@ -213,28 +227,44 @@ func (l *Ledger) lease(ctx context.Context, t *tx, s store.RunSpec, w waiting) (
 	if _, err := rand.Read(permit); err != nil {
 		return store.Permit{}, fmt.Errorf("draw permit: %w", err)
 	}
-	deadline := t.now.Add(l.cfg.PermitLife)
+	deadline := t.now.Add(o.life)
 	const q = "UPDATE deliveries SET state = 'leased', permit = ?, deadline_ms = ? WHERE run_id = ? AND subject_id = ?"
-	if _, err := t.exec(ctx, q, permit, deadline.UnixMilli(), s.ID, w.id); err != nil {
+	if _, err := t.exec(ctx, q, permit, deadline.UnixMilli(), o.ID, w.id); err != nil {
 		return store.Permit{}, err
 	}
 	const counted = "INSERT INTO sends (subject_id, run_id, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject_id, run_id) DO UPDATE SET at_ms = excluded.at_ms"
-	if _, err := t.exec(ctx, counted, w.id, s.ID, t.now.UnixMilli()); err != nil {
+	if _, err := t.exec(ctx, counted, w.id, o.ID, t.now.UnixMilli()); err != nil {
 		return store.Permit{}, err
 	}
-	if s.Channel == "Subscription" {
-		if err := t.grantBack(ctx, s, w.id, -1); err != nil {
+	if o.Channel == "Subscription" {
+		if err := t.useGrant(ctx, o.RunSpec, w.id); err != nil {
 			return store.Permit{}, err
 		}
 	}
-	key := l.cfg.Ring.Commit("idempotency "+s.ID, w.id)
+	key := l.cfg.Ring.Commit("idempotency "+o.ID, w.id)
 	return store.Permit{ID: hex.EncodeToString(permit), Who: who, Deadline: deadline, Key: hex.EncodeToString(key[:])}, nil
 }
 
-// grantBack moves a person's count of subscription grants by n.
-func (t *tx) grantBack(ctx context.Context, s store.RunSpec, id []byte, n int) error {
-	const q = "UPDATE grants SET remaining = max(0, remaining + ?) WHERE subject_id = ? AND account = ? AND template = ?"
-	_, err := t.exec(ctx, q, n, id, s.Account, s.TemplateID)
+// useGrant takes one of a person's subscription grants.
+func (t *tx) useGrant(ctx context.Context, s store.RunSpec, id []byte) error {
+	const q = "UPDATE grants SET remaining = max(0, remaining - 1) WHERE subject_id = ? AND account = ? AND template = ?"
+	_, err := t.exec(ctx, q, id, s.Account, s.TemplateID)
+	return err
+}
+
+// returnGrant gives the grant of an unsent message back, unless the person, or the platform,
+// has voided it since the lease.
+func (t *tx) returnGrant(ctx context.Context, s store.RunSpec, id []byte) error {
+	const q = `UPDATE grants SET remaining = remaining + 1 WHERE subject_id = ?1 AND account = ?2 AND template = ?3
+		AND voided_ms < (SELECT at_ms FROM sends WHERE subject_id = ?1 AND run_id = ?4)`
+	_, err := t.exec(ctx, q, id, s.Account, s.TemplateID, s.ID)
+	return err
+}
+
+// voidGrants ends a person's grants for a template, or for all with an empty one.
+func (t *tx) voidGrants(ctx context.Context, id []byte, account, template string) error {
+	const q = "UPDATE grants SET remaining = 0, voided_ms = ?1 WHERE subject_id = ?2 AND account = ?3 AND ?4 IN ('', template)"
+	_, err := t.exec(ctx, q, t.now.UnixMilli(), id, account, template)
 	return err
 }
 
@@ -322,16 +352,19 @@ func (t *tx) settle(ctx context.Context, s store.RunSpec, id []byte, o store.Out
 	if o.Result == store.Sent || o.Result == store.Unknown {
 		return nil
 	}
-	if _, err := t.exec(ctx, "DELETE FROM sends WHERE subject_id = ? AND run_id = ?", id, s.ID); err != nil {
+	var err error
+	switch {
+	case s.Channel != "Subscription":
+	case o.GrantVoid:
+		err = t.voidGrants(ctx, id, s.Account, s.TemplateID)
+	default:
+		err = t.returnGrant(ctx, s, id)
+	}
+	if err != nil {
 		return err
 	}
-	if s.Channel != "Subscription" {
-		return nil
-	}
-	if o.GrantVoid {
-		return t.grantBack(ctx, s, id, -1<<30)
-	}
-	return t.grantBack(ctx, s, id, 1)
+	_, err = t.exec(ctx, "DELETE FROM sends WHERE subject_id = ? AND run_id = ?", id, s.ID)
+	return err
 }
 
 // Reconcile compares what people received, by the platform's audit, with the ledger.

@@ -53,7 +53,8 @@ type Ledger struct {
 	write *writer
 	read  *sql.DB
 	view  atomic.Pointer[installed]
-	news  broadcast // fires after each report
+	news  broadcast // fires after each report, and after each page of an export
+	pages pages     // of exports, read and not handed over yet
 }
 
 var _ store.Ledger = (*Ledger)(nil)
@@ -80,11 +81,16 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	case err != nil && !fresh:
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
+	if !fresh {
+		if err := examine(ctx, path, cfg); err != nil {
+			return nil, err
+		}
+	}
 	db, err := open(path, 1)
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(ctx, db, cfg, fresh); err != nil {
+	if err := prepare(ctx, db, cfg); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	read, err := open(path, 4)
@@ -114,12 +120,7 @@ func open(path string, conns int) (*sql.DB, error) {
 // prepare migrates the file and compares its identity. The identity of a new ledger is
 // written in the same transaction as its first use, so a crash leaves a file without one,
 // which may be taken over as long as creation is still allowed.
-func prepare(ctx context.Context, db *sql.DB, cfg Config, fresh bool) error {
-	if !fresh {
-		if err := readable(ctx, db); err != nil {
-			return err
-		}
-	}
+func prepare(ctx context.Context, db *sql.DB, cfg Config) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
@@ -134,18 +135,35 @@ func prepare(ctx context.Context, db *sql.DB, cfg Config, fresh bool) error {
 	return identify(ctx, db, cfg)
 }
 
-// readable tells a ledger from a foreign or damaged file before anything is written to it.
-func readable(ctx context.Context, db *sql.DB) error {
-	var n int
-	err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+// examine tells a ledger from a foreign or damaged file, and writes nothing: a file of
+// somebody else stays as it is. A file without tables is one that was being created.
+func examine(ctx context.Context, path string, cfg Config) (err error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
-		return store.ErrCorrupt
+		return fmt.Errorf("open ledger: %w", err)
 	}
+	defer func() { err = errors.Join(err, db.Close()) }()
 	var check string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check); err != nil || check != "ok" {
 		return store.ErrCorrupt
 	}
-	return nil
+	var tables, ours int
+	const q = "SELECT count(*), count(*) FILTER (WHERE name = 'meta') FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'"
+	if err := db.QueryRowContext(ctx, q).Scan(&tables, &ours); err != nil {
+		return store.ErrCorrupt
+	}
+	if tables == 0 {
+		return nil
+	}
+	var id string
+	err = store.ErrLedgerForeign
+	if ours == 1 {
+		err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'ledger_id'").Scan(&id)
+	}
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && id == cfg.LedgerID) {
+		return nil
+	}
+	return store.ErrLedgerForeign
 }
 
 // keyCheck proves that the key is the one under which the ledger was made.
@@ -195,21 +213,26 @@ func (l *Ledger) View() *store.View {
 }
 
 // PutView replaces the view. A view older than the present one is refused quietly: its
-// push was overtaken.
+// push was overtaken. One that is dated after its arrival counts from its arrival: by a
+// clock ahead it would stay fresh for too long, and keep later ones out.
 func (l *Ledger) PutView(ctx context.Context, ledgerID string, v *store.View) (string, error) {
 	if ledgerID != l.cfg.LedgerID {
 		return "", store.ErrLedgerForeign
 	}
-	next, err := install(v)
+	dated := *v
+	next, err := install(&dated)
 	if err != nil {
 		return "", err
 	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		return "", fmt.Errorf("encode view: %w", err)
-	}
 	err = l.write.do(ctx, func(tx *tx) error {
-		if now := l.view.Load(); now != nil && v.IssuedAt.Before(now.view.IssuedAt) {
+		if dated.IssuedAt.After(tx.now) {
+			dated.IssuedAt = tx.now
+		}
+		body, err := json.Marshal(dated)
+		if err != nil {
+			return fmt.Errorf("encode view: %w", err)
+		}
+		if now := l.view.Load(); now != nil && dated.IssuedAt.Before(now.view.IssuedAt) {
 			next = now
 			return nil
 		}

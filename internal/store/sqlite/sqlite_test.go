@@ -60,10 +60,13 @@ func TestOpen_Refuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(junk, "ledger.db"), noise, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	other := t.TempDir()
+	notes := somebodyElses(t, filepath.Join(other, "ledger.db"))
 	for name, c := range map[string]struct {
 		cfg  sqlite.Config
 		want error
 	}{
+		"somebody else's database":      {config(t, other, clock, true), store.ErrLedgerForeign},
 		"a ledger with another id":      {foreign, store.ErrLedgerForeign},
 		"a key of another store":        {wrongKey, store.ErrKeyWrong},
 		"a file that is no database":    {config(t, junk, clock, true), store.ErrCorrupt},
@@ -76,6 +79,29 @@ func TestOpen_Refuses(t *testing.T) {
 	if after, err := os.ReadFile(filepath.Join(junk, "ledger.db")); err != nil || !bytes.Equal(after, noise) {
 		t.Error("a foreign file was changed")
 	}
+	if after, err := os.ReadFile(filepath.Join(other, "ledger.db")); err != nil || !bytes.Equal(after, notes) {
+		t.Error("somebody else's database was changed")
+	}
+}
+
+// somebodyElses makes a database of another program, and returns its bytes.
+func somebodyElses(t *testing.T, path string) []byte {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('kept')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestVerify_NamesWhatWasChanged changes the file behind the ledger's back.
@@ -131,7 +157,7 @@ func TestTriggers_KeepHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, q := range []string{"DELETE FROM log", "UPDATE log SET body = 'x'", "UPDATE consent_events SET action = 'Refused'", "DELETE FROM consent_events"} {
+	for _, q := range []string{"DELETE FROM log", "UPDATE log SET body = 'x'", "UPDATE log SET body = NULL, salt = NULL, subject_id = x'00'", "UPDATE consent_events SET action = 'Refused'", "DELETE FROM consent_events"} {
 		if _, err := db.ExecContext(t.Context(), q); err == nil || !strings.Contains(err.Error(), "append-only") && !strings.Contains(err.Error(), "sealed") {
 			t.Errorf("%s: %v", q, err)
 		}

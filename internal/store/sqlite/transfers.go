@@ -27,10 +27,12 @@ type querier interface {
 }
 
 // counter reads the year's distinct people sent out by a processor.
-func counter(ctx context.Context, q querier, processor string, year int) (transfer.Counter, error) {
+//
+// Those whom the transfer named except has counted are left out: a decision adds them itself.
+func counter(ctx context.Context, q querier, processor string, year int, except string) (transfer.Counter, error) {
 	var c transfer.Counter
-	const s = "SELECT COALESCE(sum(sensitive = 0), 0), COALESCE(sum(sensitive = 1), 0) FROM transfer_persons WHERE processor = ? AND year = ?"
-	if err := q.QueryRowContext(ctx, s, processor, year).Scan(&c.NonSensitive, &c.Sensitive); err != nil {
+	const s = "SELECT COALESCE(sum(sensitive = 0), 0), COALESCE(sum(sensitive = 1), 0) FROM transfer_persons WHERE processor = ? AND year = ? AND transfer_id <> ?"
+	if err := q.QueryRowContext(ctx, s, processor, year, except).Scan(&c.NonSensitive, &c.Sensitive); err != nil {
 		return c, fmt.Errorf("read transfer counter: %w", err)
 	}
 	return c, nil
@@ -105,7 +107,7 @@ func (l *Ledger) TransferFacts(ctx context.Context, s store.TransferSpec) (store
 	}
 	now := l.cfg.Clock()
 	f := store.TransferFacts{Year: year(now)}
-	if f.Counter, err = counter(ctx, l.read, v.Policy.Processor, f.Year); err != nil {
+	if f.Counter, err = counter(ctx, l.read, v.Policy.Processor, f.Year, ""); err != nil {
 		return f, err
 	}
 	people, _, err := consider(ctx, l.read, v, s, now)
@@ -130,6 +132,7 @@ func (l *Ledger) DeclareTransfer(ctx context.Context, s store.TransferSpec) (sto
 		case err != nil:
 			return fmt.Errorf("read transfer: %w", err)
 		case state == store.TransferRefused:
+			t.log("transfer declared", nil, map[string]any{"transfer": s.ID, "spec": string(body)})
 			_, err = t.exec(ctx, "UPDATE transfers SET spec = ?, state = 'Declared', refusals = '[]' WHERE id = ?", string(body), s.ID)
 			return err
 		case had != string(body):
@@ -196,7 +199,7 @@ func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, 
 		}
 		year, some := year(t.now), int64(len(people))
 		facts := v.Facts(s, t.now)
-		c, err := counter(ctx, t, v.Policy.Processor, year)
+		c, err := counter(ctx, t, v.Policy.Processor, year, id)
 		if err != nil {
 			return err
 		}
@@ -213,15 +216,13 @@ func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, 
 	return l.Transfer(ctx, id)
 }
 
-// resume goes on with a transfer that a crash interrupted. Only a hold stops it here: its
-// people are counted already, and each is asked again when rows are streamed. It is then
-// Stopped and not Refused, since the attempt before may have sent something.
+// resume goes on with a transfer that a crash interrupted, if it would be allowed today. It
+// is then Stopped and not Refused, since the attempt before may have sent something.
 func (t *tx) resume(ctx context.Context, id string, d transfer.Decision) error {
-	held := slices.IndexFunc(d.Refusals, func(r transfer.Refusal) bool { return r.Code == reason.PublicSecurityHold })
-	if held < 0 {
+	if d.Allowed() {
 		return nil
 	}
-	code := d.Refusals[held].Code
+	code := d.Refusals[0].Code // terminal ones come first
 	body, err := json.Marshal(store.Manifest{Partial: true, StoppedBy: string(code)})
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
@@ -290,20 +291,30 @@ func (l *Ledger) StreamRows(ctx context.Context, id string, emit func([][]byte) 
 		if code := v.Stop(s.Recipient, l.cfg.Clock()); code != reason.AllChecksPassed {
 			return code, nil
 		}
-		rows, last, n, err := l.page(ctx, v, s, cursor, at)
+		last, n, err := l.handOver(ctx, v, s, cursor, at, emit)
 		if err != nil {
 			return "", err
-		}
-		if len(rows) > 0 {
-			if err := emit(rows); err != nil {
-				return "", err
-			}
 		}
 		if n < streamPage {
 			return reason.AllChecksPassed, nil
 		}
 		cursor = last
 	}
+}
+
+// handOver reads one page and emits it. A withdrawal that comes meanwhile is acknowledged
+// afterwards.
+func (l *Ledger) handOver(ctx context.Context, v *store.View, s store.TransferSpec, cursor []byte, at time.Time, emit func([][]byte) error) (last []byte, n int, err error) {
+	done := l.pages.begin()
+	defer func() {
+		done()
+		l.news.fire()
+	}()
+	rows, last, n, err := l.page(ctx, v, s, cursor, at)
+	if err == nil && len(rows) > 0 {
+		err = emit(rows)
+	}
+	return last, n, err
 }
 
 func (l *Ledger) page(ctx context.Context, v *store.View, s store.TransferSpec, cursor []byte, at time.Time) (out [][]byte, last []byte, n int, err error) {

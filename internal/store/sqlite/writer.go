@@ -201,3 +201,45 @@ func (b *broadcast) fire() {
 		b.ch = nil
 	}
 }
+
+// pages are those that are on their way.
+type pages struct {
+	mu   sync.Mutex
+	next int
+	open map[int]bool
+}
+
+// begin notes a page before it is read; done is called when it was handed over.
+func (p *pages) begin() (done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open == nil {
+		p.open = map[int]bool{}
+	}
+	p.next++
+	n := p.next
+	p.open[n] = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.open, n)
+	}
+}
+
+// begun tells up to which number pages have begun, and passed whether all of these are over.
+func (p *pages) begun() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next
+}
+
+func (p *pages) passed(last int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n := range p.open {
+		if n <= last {
+			return false
+		}
+	}
+	return true
+}

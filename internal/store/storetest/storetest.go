@@ -33,8 +33,11 @@ func Run(t *testing.T, e Engine) {
 		{"a permit that runs out unreported is unknown and is not leased again", unknownIsFinal},
 		{"a report after the permit ran out still brings knowledge", lateReport},
 		{"a permit given back unused is leased again with the same key", unusedComesBack},
+		{"a grant that was voided meanwhile does not come back with an unused permit", voidedMeanwhile},
+		{"a permit lives no longer than the schedule, and none is given for its last moments", scheduleEnds},
 		{"a withdrawal between plan and lease stops the send", withdrawnBeforeLease},
 		{"a withdrawal is acknowledged only when no permit is live", withdrawalWaits},
+		{"what a person says is kept, also when the caller's time is up", callerGone},
 		{"an age once told is not taken back", ageIsKept},
 		{"marketing selected by profile is scored, whatever its purpose", scoredByAnyName},
 		{"a lead model that makes no sense keeps no hold out", badModel},
@@ -53,11 +56,14 @@ func Run(t *testing.T, e Engine) {
 		{"only those who consented are exported, with the named fields", export},
 		{"people are counted once a year, and not again by a restart", counted},
 		{"a withdrawal between start and stream drops the person", droppedInStream},
+		{"a withdrawal is acknowledged when the page of an export is out", withdrawnInStream},
 		{"a hold stops the stream between two pages", heldInStream},
 		{"a hold refuses the transfer", heldTransfer},
 		{"a hold that comes before a restart stops it, since something may have left", heldRestart},
+		{"papers that run out before a restart stop it", expiredRestart},
 		{"a stale view refuses transfers", staleView},
 		{"a view pushed late does not replace a newer one", overtakenView},
+		{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
 		{"the audit agrees person by person", reconcile},
 		{"the log verifies", verifies},
 		{"bad input is refused with a word", badInput},
@@ -195,6 +201,42 @@ func unusedComesBack(w *World) {
 	want(w, "sent", w.Run("run").Sent, 0)
 }
 
+func voidedMeanwhile(w *World) {
+	w.Fan("a")
+	w.Plan("run")
+	p := w.Lease("run", 1).Permits
+	want(w, "permits", len(p), 1)
+	w.Clock.Move(time.Second)
+	w.Event("a", "subscribe_msg_change_event", "", func(e *store.Event) {
+		e.Subscriptions = []store.SubscriptionAnswer{{TemplateID: Template}}
+	})
+	w.Report("run", store.Unused, p...)
+	want(w, "permits after it was voided", len(w.Lease("run", 1).Permits), 0)
+	want(w, "refused", w.Run("run").Refused, 1)
+}
+
+func scheduleEnds(w *World) {
+	w.Fan("a")
+	w.Fan("b")
+	w.Clock.Move(time.Second)
+	s := Spec("run")
+	s.NotAfter = w.Clock.Now().Add(10 * time.Second)
+	_, err := w.Ledger.PlanRun(w.Context(), s)
+	w.ok(err)
+	l := w.Lease("run", 1)
+	want(w, "permits", len(l.Permits), 1)
+	want(w, "life", l.Life, 10*time.Second)
+	want(w, "deadline", l.Permits[0].Deadline.Equal(s.NotAfter), true)
+	w.Report("run", store.Sent, l.Permits...)
+	w.Clock.Move(6 * time.Second)
+	l = w.Lease("run", 1)
+	want(w, "permits in the last moments", len(l.Permits), 0)
+	want(w, "state", l.State, store.LeaseEarly)
+	w.Clock.Move(4 * time.Second)
+	want(w, "state after the end", w.Lease("run", 1).State, store.LeaseFinished)
+	want(w, "refused", w.Run("run").Refused, 1)
+}
+
 func withdrawnBeforeLease(w *World) {
 	w.Fan("a")
 	w.Plan("run")
@@ -224,6 +266,32 @@ func withdrawalWaits(w *World) {
 	want(w, "acknowledged when the platform repeats it", withdraw(200*time.Millisecond), false)
 	w.Report("run", store.Sent, p...)
 	want(w, "acknowledged after the report", withdraw(10*time.Second), true)
+}
+
+func callerGone(w *World) {
+	w.Fan("a")
+	w.Fan("b")
+	gone, cancel := context.WithCancel(w.Context())
+	cancel()
+	sum := sha256.Sum256([]byte("the withdrawal"))
+	r, err := w.Ledger.RecordEvent(gone, store.Event{Account: Account, Dedupe: sum[:], Kind: "text", Who: OpenID("a"), At: w.Clock.Now(), Withdraw: true})
+	w.ok(err)
+	want(w, "duplicate", r.Duplicate, false)
+	w.Choose(gone, "b", consent.Adult)
+	want(w, "eligible", w.Plan("run").Eligible, 0)
+}
+
+func viewAhead(w *World) {
+	ahead := View(w.Clock.Now().Add(time.Hour))
+	_, err := w.Ledger.PutView(w.Context(), LedgerID, ahead)
+	w.ok(err)
+	w.Clock.Move(time.Minute)
+	w.Push(func(v *store.View) { v.Notice.Revision = 5 })
+	want(w, "revision", w.Ledger.View().Notice.Revision, 5)
+	_, err = w.Ledger.PutView(w.Context(), LedgerID, View(w.Clock.Now().Add(time.Hour)))
+	w.ok(err)
+	w.Clock.Move(ahead.ValidFor)
+	want(w, "fresh", w.Ledger.View().Fresh(w.Clock.Now()), false)
 }
 
 func ageIsKept(w *World) {

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,6 +99,27 @@ func droppedInStream(w *World) {
 	want(w, "rows", len(rows), 1)
 }
 
+func withdrawnInStream(w *World) {
+	w.Fan("a")
+	w.start("t")
+	w.Clock.Move(time.Second)
+	sum := sha256.Sum256([]byte("the withdrawal"))
+	e := store.Event{Account: Account, Dedupe: sum[:], Kind: "text", Who: OpenID("a"), At: w.Clock.Now(), Withdraw: true}
+	withdraw := func(limit time.Duration) bool {
+		ctx, cancel := context.WithTimeout(w.Context(), limit)
+		defer cancel()
+		r, err := w.Ledger.RecordEvent(ctx, e)
+		w.ok(err)
+		return r.Acknowledged
+	}
+	_, err := w.Ledger.StreamRows(w.Context(), "t", func([][]byte) error {
+		want(w, "acknowledged while the page is on its way", withdraw(200*time.Millisecond), false)
+		return nil
+	})
+	w.ok(err)
+	want(w, "acknowledged afterwards", withdraw(10*time.Second), true)
+}
+
 func heldInStream(w *World) {
 	for i := range 501 {
 		w.Fan(fmt.Sprint(i))
@@ -133,6 +156,17 @@ func heldTransfer(w *World) {
 	w.Clock.Move(time.Second)
 	w.Push(nil)
 	want(w, "declared again after the hold", w.start("t").State, store.TransferStarted)
+}
+
+func expiredRestart(w *World) {
+	w.Fan("a")
+	w.start("t")
+	w.Clock.Move(400 * 24 * time.Hour) // past the assessment's review
+	w.Push(nil)
+	t, err := w.Ledger.StartTransfer(w.Context(), "t")
+	w.ok(err)
+	want(w, "state", t.State, store.TransferStopped)
+	want(w, "stopped by", t.Manifest.StoppedBy, string(reason.PIAExpired))
 }
 
 func heldRestart(w *World) {

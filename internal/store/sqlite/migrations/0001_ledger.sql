@@ -70,6 +70,7 @@ CREATE TABLE grants (
   account    TEXT NOT NULL,
   template   TEXT NOT NULL,
   remaining  INTEGER NOT NULL CHECK (remaining >= 0),
+  voided_ms  INTEGER NOT NULL DEFAULT 0, -- since then only newer ones count
   PRIMARY KEY (subject_id, account, template)
 ) STRICT, WITHOUT ROWID;
 
@@ -209,6 +210,6 @@ BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER log_seal_only BEFORE UPDATE ON log
-WHEN NEW.seq <> OLD.seq OR NEW.at_ms <> OLD.at_ms OR NEW.kind <> OLD.kind OR NEW.leaf <> OLD.leaf OR NEW.body IS NOT NULL OR NEW.salt IS NOT NULL
+WHEN NEW.seq <> OLD.seq OR NEW.at_ms <> OLD.at_ms OR NEW.kind <> OLD.kind OR NEW.leaf <> OLD.leaf OR NEW.subject_id IS NOT OLD.subject_id OR NEW.body IS NOT NULL OR NEW.salt IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a log entry may only be sealed'); END;
 -- +goose StatementEnd
