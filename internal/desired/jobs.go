@@ -47,7 +47,6 @@ type TransferInput struct {
 // goes on for hours. What was leased and not reported is the store's to settle.
 const (
 	backoffLimit = 1000
-	batchSize    = 16
 	workers      = 8
 )
 
