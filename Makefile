@@ -25,8 +25,8 @@ demo: hello cluster ## Tell the story on a real local cluster; a wrong figure ma
 	@$(GO) build -o bin/demo ./hack/demo && bin/demo story --kubectl "$$($(CLUSTER) assets)/kubectl"
 	@echo "The cluster is still there: export KUBECONFIG=$(KUBECONFIG_FILE); make demo-down removes it."
 test: bin/cluster ## All tests, on a fresh machine too: builds kube-apiserver and etcd where KUBEBUILDER_ASSETS is not set
-	@assets="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets)}"; \
-	export KUBEBUILDER_ASSETS="$$assets" MAODIAN_S3_SERVER="$${MAODIAN_S3_SERVER:-$$($(CLUSTER) assets)/versitygw}"; \
+	@assets="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets --for tests)}"; \
+	export KUBEBUILDER_ASSETS="$$assets" MAODIAN_S3_SERVER="$${MAODIAN_S3_SERVER:-$$($(CLUSTER) assets --for tests)/versitygw}"; \
 	mkdir -p dist; $(GO) test -count=1 -shuffle=on -timeout=15m ./... 2>&1 | tee dist/test.log; \
 	grep -q '^ok ' dist/test.log || { echo "no test was run"; exit 1; }
 
@@ -49,7 +49,7 @@ cluster-down demo-down: bin/cluster ## Remove the local cluster and everything i
 image: bin/cluster bin/manager bin/maodian ## Build the image (dist/maodian.tar), without Docker
 	@mkdir -p dist
 	@$(GO) run ./hack/image -o dist/maodian.tar -name $(IMAGE) -entrypoint /maodian -user 65532:65532 bin/maodian=/maodian bin/manager=/manager
-	@$(GO) run ./hack/image -o dist/s3.tar -name $(S3_IMAGE) -entrypoint /versitygw -user 65532:65532 "$$($(CLUSTER) assets)/versitygw=/versitygw"
+	@$(GO) run ./hack/image -o dist/s3.tar -name $(S3_IMAGE) -entrypoint /versitygw -user 65532:65532 "$$($(CLUSTER) assets --for tests)/versitygw=/versitygw"
 
 ##@ Development
 .PHONY: build generate manifests fmt lint verify bench test-race fuzz clean help

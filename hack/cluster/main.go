@@ -131,21 +131,27 @@ func ensure(ctx context.Context, purpose string, stderr io.Writer) (*component.B
 }
 
 func build(ctx context.Context, args []string, _, stderr io.Writer) error {
-	var purpose string
-	if _, err := flags("build", args, stderr, false, func(fs *flag.FlagSet) {
-		fs.StringVar(&purpose, "for", "all", "what to build for: tests, cluster or all")
-	}); err != nil {
+	purpose, err := purposeOf("build", args, stderr)
+	if err != nil {
 		return err
 	}
-	_, _, err := ensure(ctx, purpose, stderr)
+	_, _, err = ensure(ctx, purpose, stderr)
 	return err
 }
 
+func purposeOf(command string, args []string, stderr io.Writer) (purpose string, err error) {
+	_, err = flags(command, args, stderr, false, func(fs *flag.FlagSet) {
+		fs.StringVar(&purpose, "for", "all", "what to build for: tests, cluster or all")
+	})
+	return purpose, err
+}
+
 func assets(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if _, err := flags("assets", args, stderr, false, func(*flag.FlagSet) {}); err != nil {
+	purpose, err := purposeOf("assets", args, stderr)
+	if err != nil {
 		return err
 	}
-	b, programs, err := ensure(ctx, "tests", stderr)
+	b, programs, err := ensure(ctx, purpose, stderr)
 	if err != nil {
 		return err
 	}

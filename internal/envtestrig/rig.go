@@ -35,7 +35,7 @@ const (
 	interval = 50 * time.Millisecond
 )
 
-// assets names the folder with kube-apiserver, etcd and kubectl.
+// assets names the folder with kube-apiserver and etcd.
 const assets = "KUBEBUILDER_ASSETS"
 
 // Rig is a running API server.
@@ -54,7 +54,7 @@ type Setup func(*Rig) (stop func() error, err error)
 // package, and stops the server. TestMain exits with its result.
 func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 	if os.Getenv(assets) == "" {
-		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver, etcd and kubectl: use `make test`, which builds them")
+		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver and etcd: use `make test`, which builds them")
 		return 1
 	}
 	env := &envtest.Environment{

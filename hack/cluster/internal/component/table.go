@@ -25,10 +25,10 @@ const kubernetesVersion = "v1.37.2"
 func All() []Component {
 	const kubernetes = "k8s.io/kubernetes/cmd/"
 	return []Component{
-		shared("kube-apiserver", kubernetes, true), shared("kube-controller-manager", kubernetes, true),
-		shared("kube-scheduler", kubernetes, true), shared("kubectl", kubernetes, true),
+		shared("kube-apiserver", kubernetes, true), shared("kube-controller-manager", kubernetes, false),
+		shared("kube-scheduler", kubernetes, false), shared("kubectl", kubernetes, false),
 		shared("kubelet", kubernetes, false), shared("kube-proxy", kubernetes, false),
-		shared("helm", "helm.sh/helm/v4/cmd/", true), shared("coredns", "./", false),
+		shared("helm", "helm.sh/helm/v4/cmd/", false), shared("coredns", "./", false),
 		{Name: "etcd", Module: "etcd", Package: ".", Program: "etcd", LDFlags: "-s -w", Test: true},
 		{Name: "s3", Module: "s3", Package: "github.com/versity/versitygw/cmd/versitygw", Program: "versitygw", LDFlags: "-s -w", Test: true},
 		{Name: "pause", Module: "pause", Package: ".", Program: "pause", LDFlags: "-s -w"},
