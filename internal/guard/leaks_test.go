@@ -7,7 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +29,11 @@ func closed(ctx context.Context, policy, namespace string) error {
 	var errs []error
 	for name, o := range map[string]client.Object{
 		"pod-host": host, "pod-volumes": volume, "images": image,
-		"claims": claim(namespace, "anywhere"), "storage-classes": &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: policy + "-probe"}, Provisioner: "x"},
+		"services":  service(namespace, func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }),
+		"endpoints": &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe"}, AddressType: discoveryv1.AddressTypeIPv4},
+		"copies":    &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "probe", Annotations: map[string]string{"kubed.appscode.com/sync": "x"}}},
+		"roles":     roleBinding(namespace, rbacv1.Subject{Kind: "Group", APIGroup: "rbac.authorization.k8s.io", Name: "system:authenticated"}),
+		"claims":    claim(namespace, "anywhere"), "storage-classes": &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: policy + "-probe"}, Provisioner: "x"},
 	} {
 		if err := rig.Client.Create(ctx, o, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "-"+name+"'") {
 			errs = append(errs, errors.New(name+": not yet enforced"))
@@ -37,6 +44,24 @@ func closed(ctx context.Context, policy, namespace string) error {
 
 func nfs() corev1.Volume {
 	return corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "x", Path: "/"}}}
+}
+
+func service(namespace string, changes ...func(*corev1.Service)) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rig.Name("service")},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "x"}, Ports: []corev1.ServicePort{{Port: 443}}},
+	}
+	for _, change := range changes {
+		change(s)
+	}
+	return s
+}
+
+func roleBinding(namespace string, subjects ...rbacv1.Subject) *rbacv1.RoleBinding {
+	return &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rig.Name("roles")}, Subjects: subjects,
+		RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "view"},
+	}
 }
 
 func claim(namespace, class string) *corev1.PersistentVolumeClaim {
@@ -314,6 +339,109 @@ func TestANodeStaysWhereItIs(t *testing.T) {
 		"a label that tells nothing of place": label(kubelet, outside, false, "disk", "ssd"),
 	} {
 		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestServicesLeadToPodsOfTheNamespace(t *testing.T) {
+	ns := install(t, policy(rig.Name("services")))
+	const code = "NetworkNotInPolicy: "
+	try(t, func(namespace string) *corev1.Service { return service(namespace) }, ns, map[string]attack[*corev1.Service]{
+		"a name abroad": {"L35", func(s *corev1.Service) {
+			s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "db.example"}
+		}, code + "`type` ExternalName"},
+		"a port of every node":          {"L36", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeNodePort }, code + "`type` NodePort"},
+		"a load balancer of every node": {"L36", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer }, code + "a LoadBalancer must have"},
+		"an address by hand":            {"L37", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} }, code + "`externalIPs`"},
+		"no selector":                   {"L38", func(s *corev1.Service) { s.Spec.Selector = nil }, code + "`selector` must be set"},
+	})
+	local := service(ns, func(s *corev1.Service) {
+		s.Spec.Type, s.Spec.ExternalTrafficPolicy, s.Spec.AllocateLoadBalancerNodePorts = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal, ptr.To(false)
+	})
+	rig.Create(t, local)
+	captures := func(who client.Client) error {
+		s := local.DeepCopy()
+		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
+		return who.Status().Patch(t.Context(), s, client.MergeFrom(local), client.DryRunAll)
+	}
+	refused(t, captures(rig.Client), code+"`status`") // L37
+	if err := captures(rig.As(t, "system:cloud-controller-manager", "system:masters")); err != nil {
+		t.Errorf("the load balancer's controller: %v", err)
+	}
+}
+
+func TestEndpointsAreNotWrittenByHand(t *testing.T) {
+	ns := install(t, policy(rig.Name("endpoints")))
+	slice := func(namespace string) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rig.Name("slice")}, AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}},
+		}
+	}
+	const says = "NetworkNotInPolicy: endpoints may not be written by hand"
+	try(t, slice, ns, map[string]attack[*discoveryv1.EndpointSlice]{"a slice": {"L38", func(*discoveryv1.EndpointSlice) {}, says}})
+	for who, ok := range map[string]bool{
+		"system:serviceaccount:kube-system:endpointslice-controller": true, "system:kube-controller-manager": true,
+		"system:serviceaccount:kube-system:endpointslicemirroring-controller": false, "system:serviceaccount:default:endpointslice-controller": false,
+	} {
+		err := rig.As(t, who, "system:masters").Create(t.Context(), slice(ns), client.DryRunAll)
+		if ok && err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+		if !ok {
+			refused(t, err, says)
+		}
+	}
+}
+
+func TestCredentialsStayInTheNamespace(t *testing.T) {
+	ns := install(t, policy(rig.Name("credentials")))
+	const code = "CredentialsExposed: "
+	rig.Create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "app"}})
+	token := func(user string, groups ...string) error {
+		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(3600))}}
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "app"}}
+		return rig.As(t, user, append(groups, "system:masters")...).SubResource("token").Create(t.Context(), account, request)
+	}
+	refused(t, token("somebody"), code+"tokens are asked for by kubelets only") // L44
+	if err := token("somebody", "residency:break-glass"); err != nil {
+		t.Errorf("break-glass: %v", err)
+	}
+	secret := func(namespace string) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: rig.Name("secret")}}
+	}
+	annotated := func(key string) func(*corev1.Secret) {
+		return func(s *corev1.Secret) { s.Annotations = map[string]string{key: "true"} }
+	}
+	try(t, secret, ns, map[string]attack[*corev1.Secret]{
+		"copied by a reflector":  {"L45", annotated("reflector.v1.k8s.emberstack.com/reflection-allowed"), code + "the annotation reflector.v1"},
+		"copied by a replicator": {"L45", annotated("replicator.v1.mittwald.de/replicate-to"), code + "the annotation replicator.v1"},
+	})
+	t.Run("L44 a token without end", func(t *testing.T) {
+		s := secret(ns)
+		s.Type, s.Annotations = corev1.SecretTypeServiceAccountToken, map[string]string{"kubernetes.io/service-account.name": "app"}
+		refused(t, rig.Client.Create(t.Context(), s, client.DryRunAll), code+"a Secret of `type`")
+	})
+	account := func(namespace, name string) rbacv1.Subject {
+		return rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: name}
+	}
+	group := func(name string) rbacv1.Subject {
+		return rbacv1.Subject{Kind: "Group", APIGroup: "rbac.authorization.k8s.io", Name: name}
+	}
+	give := func(s rbacv1.Subject) func(*rbacv1.RoleBinding) {
+		return func(b *rbacv1.RoleBinding) { b.Subjects = []rbacv1.Subject{s} }
+	}
+	try(t, func(namespace string) *rbacv1.RoleBinding { return roleBinding(namespace) }, ns, map[string]attack[*rbacv1.RoleBinding]{
+		"to an account elsewhere":       {"L56", give(account("default", "app")), code + "a service account of another namespace"},
+		"to every account":              {"L56", give(group("system:serviceaccounts")), code + "a group that holds everybody"},
+		"to everybody who is known":     {"L56", give(group("system:authenticated")), code + "a group that holds everybody"},
+		"to everybody who is not known": {"L56", give(group("system:unauthenticated")), code + "a group that holds everybody"},
+	})
+	for name, s := range map[string]rbacv1.Subject{
+		"an account of the namespace": account(ns, "app"), "a team": group("brand-team"), "the manager": account("maodian-system", "maodian-manager"),
+	} {
+		if err := rig.Client.Create(t.Context(), roleBinding(ns, s), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

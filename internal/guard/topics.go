@@ -10,7 +10,8 @@ import (
 func (c compiler) topics() []topic {
 	return []topic{
 		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(),
-		c.binding(), c.claims(), c.classes(), c.interactive(),
+		c.binding(), c.claims(), c.classes(), c.services(), c.endpoints(),
+		c.interactive(), c.tokens(), c.copies(), c.roles(),
 		c.nodes(), c.namespaces(),
 	}
 }
@@ -36,23 +37,6 @@ func (c compiler) binding() topic {
 			{outside, "request.userInfo.username == " + quote(schedulerUser), "'only the scheduler may bind pods, not ' + request.userInfo.username"},
 			{outside, "variables.region in variables.regions", "'node ' + object.target.name + ' lies in region \"' + variables.region + '\", which the policy does not list'"},
 			{outside, "variables.labels.all(k, k in " + list([]string{regionKey, zoneKey}) + ")", "'a binding may not rewrite labels of the pod'"},
-		},
-	}
-}
-
-// interactive closes the ways into a running container (leaks.md L18, L41). kubectl cp is
-// an exec; a proxied request reaches a port as if from inside.
-func (c compiler) interactive() topic {
-	return topic{
-		name:     "interactive",
-		governed: true,
-		resources: []rule{
-			{"", []arv1.OperationType{arv1.Connect}, []string{"pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy"}},
-			{"", []arv1.OperationType{arv1.Update}, []string{"pods/ephemeralcontainers"}},
-		},
-		checks: []check{
-			{reason.InteractiveAccessClosed, "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.breakGlass) + ")",
-				"request.subResource + ' is open to the groups in `spec.identities.breakGlass` only'"},
 		},
 	}
 }

@@ -57,6 +57,8 @@ var catalogue = map[Code]Info{
 
 	HostAccessClosed:        {Deny, []string{"PIPL 51"}, "the pod would step around the cluster's network rules or its node's confinement", "leave the field out"},
 	ImageNotInPolicy:        {Deny, []string{"spec.images.registries"}, "the image comes from a registry that the policy does not list", "copy it to a registry of the policy"},
+	NetworkNotInPolicy:      {Deny, []string{"spec.network"}, "traffic of the namespace could be led elsewhere", "let a Service with a selector lead to pods of the namespace"},
+	CredentialsExposed:      {Deny, []string{"PIPL 51"}, "rights or credentials of the namespace would be in other hands", "keep them with the pods and people of the namespace"},
 	InteractiveAccessClosed: {Deny, []string{"PIPL 51", "spec.identities.breakGlass"}, "a shell or a proxy into a pod that holds personal data", "ask somebody of a break-glass group"},
 	GovernedNamespace:       {Deny, []string{"PIPL 51", "spec.identities.attestors"}, "the mark of a governed namespace, or the namespace itself, would go", "ask an attestor"},
 

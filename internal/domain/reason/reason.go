@@ -84,6 +84,8 @@ const (
 	// Codes of the admission guard: ours, beside the places of law.md 8.6.
 	HostAccessClosed        Code = "HostAccessClosed"
 	ImageNotInPolicy        Code = "ImageNotInPolicy"
+	NetworkNotInPolicy      Code = "NetworkNotInPolicy"
+	CredentialsExposed      Code = "CredentialsExposed"
 	InteractiveAccessClosed Code = "InteractiveAccessClosed"
 	GovernedNamespace       Code = "GovernedNamespace"
 
