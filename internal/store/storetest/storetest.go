@@ -21,54 +21,56 @@ type Engine struct {
 	Open func(t *testing.T, dir string, clock *Clock, create bool) (store.Ledger, error)
 }
 
+// contract is what every engine keeps.
+var contract = []struct {
+	name string
+	run  func(*World)
+}{
+	{"one reason for everyone left out", planReasons},
+	{"a plan is made once, and another content under its id is refused", planOnce},
+	{"each eligible person gets one permit, and ends in one outcome", onePermit},
+	{"a permit that runs out unreported is unknown and is not leased again", unknownIsFinal},
+	{"a report after the permit ran out still brings knowledge", lateReport},
+	{"a permit given back unused is leased again with the same key", unusedComesBack},
+	{"a grant that was voided meanwhile does not come back with an unused permit", voidedMeanwhile},
+	{"a permit lives no longer than the schedule, and none is given for its last moments", scheduleEnds},
+	{"a withdrawal between plan and lease stops the send", withdrawnBeforeLease},
+	{"a withdrawal is acknowledged only when no permit is live", withdrawalWaits},
+	{"what a person says is kept, also when the caller's time is up", callerGone},
+	{"an age once told is not taken back", ageIsKept},
+	{"marketing selected by profile is scored, whatever its purpose", scoredByAnyName},
+	{"a lead model that makes no sense keeps no hold out", badModel},
+	{"a late word that nothing was sent ends the delivery", lateUnused},
+	{"leaving the account is an opt-out, and voids grants", leaving},
+	{"an unfollow that arrives before its follow still wins", outOfOrder},
+	{"the same event twice is one", duplicates},
+	{"one grant carries one message, also with two campaigns", oneGrant},
+	{"the cap counts what was sent and what is unknown", frequencyCap},
+	{"the budget is one for all workers and survives", budget},
+	{"a hold stops leases, and its end lets them go on", held},
+	{"after the schedule what is left is refused", closed},
+	{"points decay, are capped per day, and cannot come from the future", scoring},
+	{"a new revision makes old consents stale", staleNotice},
+	{"answers to another revision are not recorded", wrongRevision},
+	{"only those who consented are exported, with the named fields", export},
+	{"people are counted once a year, and not again by a restart", counted},
+	{"a withdrawal between start and stream drops the person", droppedInStream},
+	{"a withdrawal is acknowledged when the page of an export is out", withdrawnInStream},
+	{"a hold stops the stream between two pages", heldInStream},
+	{"a hold refuses the transfer", heldTransfer},
+	{"a hold that comes before a restart stops it, since something may have left", heldRestart},
+	{"papers that run out before a restart stop it", expiredRestart},
+	{"a stale view refuses transfers", staleView},
+	{"a view pushed late does not replace a newer one", overtakenView},
+	{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
+	{"the audit agrees person by person", reconcile},
+	{"the log verifies", verifies},
+	{"bad input is refused with a word", badInput},
+}
+
 // Run runs the contract.
 func Run(t *testing.T, e Engine) {
-	tests := []struct {
-		name string
-		run  func(*World)
-	}{
-		{"one reason for everyone left out", planReasons},
-		{"a plan is made once, and another content under its id is refused", planOnce},
-		{"each eligible person gets one permit, and ends in one outcome", onePermit},
-		{"a permit that runs out unreported is unknown and is not leased again", unknownIsFinal},
-		{"a report after the permit ran out still brings knowledge", lateReport},
-		{"a permit given back unused is leased again with the same key", unusedComesBack},
-		{"a grant that was voided meanwhile does not come back with an unused permit", voidedMeanwhile},
-		{"a permit lives no longer than the schedule, and none is given for its last moments", scheduleEnds},
-		{"a withdrawal between plan and lease stops the send", withdrawnBeforeLease},
-		{"a withdrawal is acknowledged only when no permit is live", withdrawalWaits},
-		{"what a person says is kept, also when the caller's time is up", callerGone},
-		{"an age once told is not taken back", ageIsKept},
-		{"marketing selected by profile is scored, whatever its purpose", scoredByAnyName},
-		{"a lead model that makes no sense keeps no hold out", badModel},
-		{"a late word that nothing was sent ends the delivery", lateUnused},
-		{"leaving the account is an opt-out, and voids grants", leaving},
-		{"an unfollow that arrives before its follow still wins", outOfOrder},
-		{"the same event twice is one", duplicates},
-		{"one grant carries one message, also with two campaigns", oneGrant},
-		{"the cap counts what was sent and what is unknown", frequencyCap},
-		{"the budget is one for all workers and survives", budget},
-		{"a hold stops leases, and its end lets them go on", held},
-		{"after the schedule what is left is refused", closed},
-		{"points decay, are capped per day, and cannot come from the future", scoring},
-		{"a new revision makes old consents stale", staleNotice},
-		{"answers to another revision are not recorded", wrongRevision},
-		{"only those who consented are exported, with the named fields", export},
-		{"people are counted once a year, and not again by a restart", counted},
-		{"a withdrawal between start and stream drops the person", droppedInStream},
-		{"a withdrawal is acknowledged when the page of an export is out", withdrawnInStream},
-		{"a hold stops the stream between two pages", heldInStream},
-		{"a hold refuses the transfer", heldTransfer},
-		{"a hold that comes before a restart stops it, since something may have left", heldRestart},
-		{"papers that run out before a restart stop it", expiredRestart},
-		{"a stale view refuses transfers", staleView},
-		{"a view pushed late does not replace a newer one", overtakenView},
-		{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
-		{"the audit agrees person by person", reconcile},
-		{"the log verifies", verifies},
-		{"bad input is refused with a word", badInput},
-	}
-	for _, c := range tests {
+	for _, c := range contract {
 		t.Run(c.name, func(t *testing.T) {
 			w := &World{T: t, Clock: NewClock()}
 			var err error
