@@ -65,6 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if args[0] == "dispatch" {
 		fs.StringVar(&a.audit.URL, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
 		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
+		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
 	}
 	if err := fs.Parse(args[1:]); err != nil {
 		return 2

@@ -250,7 +250,7 @@ func judge(g GatewayStatus) *conditions.Outcome {
 func (r *AccountReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.WeChatAccountList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("wechataccount").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("wechataccount").WithOptions(watching.SideBySide()).
 		For(&marketingv1.WeChatAccount{}, generation).
 		Owns(&appsv1.Deployment{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&corev1.Pod{}, watching.ByLabel(desired.InstanceLabel), builder.WithPredicates(watching.WithLabel(desired.ComponentLabel, string(desired.Gateway)), watching.PodReady())).

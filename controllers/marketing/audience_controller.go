@@ -101,7 +101,7 @@ func sizeOf(ctx context.Context, c storev1connect.ControlServiceClient, expressi
 
 func (r *AudienceReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.AudienceList{} }
-	return ctrl.NewControllerManagedBy(m).Named("audience").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("audience").WithOptions(watching.SideBySide()).
 		For(&marketingv1.Audience{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOneBeside(r.Client, all), builder.WithPredicates(watching.StoreReady())).
 		Watches(&marketingv1.LeadModel{}, watching.EveryOneBeside(r.Client, all)).

@@ -105,7 +105,7 @@ func (s *campaignScope) wait(o *conditions.Outcome, now time.Time) time.Duration
 func (r *CampaignReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.PushCampaignList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("pushcampaign").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("pushcampaign").WithOptions(watching.SideBySide()).
 		For(&marketingv1.PushCampaign{}, generation).
 		Owns(&batchv1.Job{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&marketingv1.WeChatAccount{}, watching.EveryOneBeside(r.Client, all)).

@@ -84,7 +84,7 @@ func TestACampaignIsPlannedSentAndCounted(t *testing.T) {
 	})
 	tell(ns, c, &storev1.Run{Pending: "<20", Sent: "838", Refused: "<20", Failed: "<20", Unknown: "<20", Finished: true})
 	says(t, c, campaignConditions, "Complete", "True", metav1alpha1.ReasonComplete)
-	told(t, c, "Complete", "Sending")
+	rig.Told(t, c, "Complete", "Sending")
 	if c.Status.CompletionTime.IsZero() || c.Status.Deliveries.Sent != "838" {
 		t.Errorf("status = %+v", c.Status)
 	}
@@ -225,7 +225,7 @@ func TestASendHoldStopsACampaignUntilItGoes(t *testing.T) {
 	c := campaignIn(t, ns, nil)
 	says(t, c, campaignConditions, "Ready", "True", marketingv1.ReasonHeld)
 	says(t, h, holdConditions, "Ready", "True", marketingv1.ReasonHoldActive)
-	told(t, h, "HoldActive")
+	rig.Told(t, h, "HoldActive")
 	if h.Status.Active != marketingv1.HoldActive || *h.Status.HeldCampaigns != 1 {
 		t.Errorf("hold = %+v", h.Status)
 	}

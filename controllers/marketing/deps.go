@@ -12,7 +12,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -58,10 +57,6 @@ const (
 	retryInterval  = 5 * time.Second
 	followInterval = 2500 * time.Millisecond
 )
-
-// several is how many objects of a kind are reconciled side by side: one whose store or gateway
-// hangs must not stop the others. They cost little, since most of the time they wait.
-func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 
 // SetupWithManager registers every controller of the group.
 func SetupWithManager(m ctrl.Manager, d Deps) error {

@@ -90,7 +90,7 @@ func storeMessage(err error) string {
 
 func (r *LeadModelReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.LeadModelList{} }
-	return ctrl.NewControllerManagedBy(m).Named("leadmodel").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("leadmodel").WithOptions(watching.SideBySide()).
 		For(&marketingv1.LeadModel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOneBeside(r.Client, all), builder.WithPredicates(watching.StoreReady())).
 		Complete(reconcile.AsReconciler(r.Client, r))

@@ -1,19 +1,16 @@
 package marketing_test
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -143,38 +140,6 @@ func readyStore(t *testing.T, cs *residencyv1.ConsentStore, o conditions.Outcome
 	if err := rig.Client.Status().Update(t.Context(), cs); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// told waits until these events, and no others, are about an object, each once.
-func told(t *testing.T, o client.Object, want ...string) {
-	t.Helper()
-	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
-		list, err := eventsOf(ctx, o)
-		var got []string
-		for _, e := range list {
-			got = append(got, e.Reason)
-			if e.Series != nil {
-				err = errors.Join(err, fmt.Errorf("%s was told %d times", e.Reason, e.Series.Count))
-			}
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			err = errors.Join(err, fmt.Errorf("events = %v, want %v", got, want))
-		}
-		return err
-	})
-}
-
-// eventsOf reads the events about an object; those about one of the cluster are in default.
-func eventsOf(ctx context.Context, o client.Object) (about []eventsv1.Event, err error) {
-	var list eventsv1.EventList
-	err = rig.Client.List(ctx, &list, client.InNamespace(cmp.Or(o.GetNamespace(), metav1.NamespaceDefault)))
-	for _, e := range list.Items {
-		if e.Regarding.UID == o.GetUID() {
-			about = append(about, e)
-		}
-	}
-	return about, err
 }
 
 // says waits until an object's condition has this status and reason.

@@ -136,7 +136,7 @@ func holds(h *marketingv1.SendHold, c *marketingv1.PushCampaign) bool {
 func (r *SendHoldReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &marketingv1.SendHoldList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("sendhold").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("sendhold").WithOptions(watching.SideBySide()).
 		For(&marketingv1.SendHold{}, generation).
 		Watches(&marketingv1.PushCampaign{}, watching.EveryOneBeside(r.Client, all), generation).
 		Watches(&marketingv1.WeChatAccount{}, watching.EveryOneBeside(r.Client, all), generation).

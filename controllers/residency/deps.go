@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -55,10 +54,6 @@ const (
 	retryInterval  = 5 * time.Second
 	policyInterval = time.Minute
 )
-
-// several is how many objects of a kind are reconciled side by side: one whose store hangs must
-// not stop the others. They cost little, since most of the time they wait.
-func several() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 
 // SetupWithManager registers every controller of the group.
 func SetupWithManager(m ctrl.Manager, d Deps) error {

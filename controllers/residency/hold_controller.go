@@ -113,7 +113,7 @@ func (r *HoldReconciler) covered(ctx context.Context, h *residencyv1.RegulatoryH
 func (r *HoldReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &residencyv1.RegulatoryHoldList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("regulatoryhold").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("regulatoryhold").WithOptions(watching.SideBySide()).
 		For(&residencyv1.RegulatoryHold{}, generation).
 		Watches(&residencyv1.ResidencyPolicy{}, watching.EveryOne(r.Client, all), generation).
 		Watches(&residencyv1.ConsentStore{}, watching.EveryOne(r.Client, all), builder.WithPredicates(watching.StoreReady())).

@@ -117,7 +117,7 @@ func (r *StoreReconciler) setup(m ctrl.Manager) error {
 		}
 		return watching.Requests(ctx, r.Client, all(), client.InNamespace(v.Spec.ClaimRef.Namespace))
 	})
-	return ctrl.NewControllerManagedBy(m).Named("consentstore").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("consentstore").WithOptions(watching.SideBySide()).
 		For(&residencyv1.ConsentStore{}, generation).
 		Owns(&appsv1.StatefulSet{}).Owns(&corev1.Service{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&corev1.PersistentVolumeClaim{}, byLabel, builder.WithPredicates(watching.WithLabel(desired.ComponentLabel, string(desired.Store)))).

@@ -145,7 +145,7 @@ func (r *StoreReconciler) growClaim(ctx context.Context, s *storeScope) error {
 	switch {
 	case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
 		if s.volumeTrouble == nil {
-			s.volumeTrouble = conditions.Fail(reasonClaimNotGrown, "claim %s may not grow to %s (the API server answers %s): does StorageClass %s allow volume expansion?",
+			s.volumeTrouble = conditions.Fail(residencyv1.ReasonClaimNotGrown, "claim %s may not grow to %s (the API server answers %s): does StorageClass %s allow volume expansion?",
 				s.claim.Name, want.String(), apierrors.ReasonForError(err), s.store.Spec.Storage.StorageClassName)
 		}
 	case err != nil:

@@ -17,22 +17,14 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
-// What a claim is like beside where it rests. Only ConsentStore has it.
-const (
-	conditionVolumeReady metav1alpha1.ConditionType = "VolumeReady"
-
-	reasonVolumeAsDeclared metav1alpha1.ConditionReason = "VolumeAsDeclared"
-	reasonClaimNotGrown    metav1alpha1.ConditionReason = "ClaimNotGrown"
-)
-
 // tellVolume writes what is wrong with the claim into a condition of its own: the store
 // itself may be well.
 func (r *StoreReconciler) tellVolume(_ context.Context, s *storeScope) (*conditions.Outcome, error) {
-	o := conditions.Ready(reasonVolumeAsDeclared, "size and class are as the spec and the policy want them")
+	o := conditions.Ready(residencyv1.ReasonVolumeAsDeclared, "size and class are as the spec and the policy want them")
 	if s.volumeTrouble != nil {
 		o = *s.volumeTrouble
 	}
-	conditions.Set(&s.store.Status.Conditions, s.store.Generation, r.Clock.Now(), conditionVolumeReady, o.Status, o.Reason, o.Message)
+	conditions.Set(&s.store.Status.Conditions, s.store.Generation, r.Clock.Now(), residencyv1.ConditionVolumeReady, o.Status, o.Reason, o.Message)
 	return nil, nil
 }
 

@@ -37,7 +37,7 @@ func TestAStoreComesUpInsideAndProvesIt(t *testing.T) {
 	if err := envtestrig.Says(cs.Status.Conditions, "Placed", "True", string(residencyv1.ReasonPlacementProven)); err != nil {
 		t.Error(err)
 	}
-	told(t, cs, "PlacementProven")
+	rig.Told(t, cs, "PlacementProven")
 	proof := cs.Status.ProofOfPlacement
 	if proof.Node != "hz1" || proof.NodeRegion != "cn-hangzhou" || proof.PersistentVolume != volume.Name || proof.Jurisdiction != policyName || len(proof.VolumeNodeAffinity) != 2 {
 		t.Errorf("proof = %+v", proof)
@@ -90,7 +90,7 @@ func TestAStoreWaitsWhereNoNodeCanTakeIt(t *testing.T) {
 	rig.Create(t, p)
 	cs := newStore(t, rig.Namespace(t, p.Name), nil)
 	waitStore(t, cs, "Ready", "False", residencyv1.ReasonNoEligibleNode)
-	told(t, cs, "NoEligibleNode")
+	rig.Told(t, cs, "NoEligibleNode")
 	c := metaCondition(cs.Status.Conditions, "Ready")
 	if !strings.Contains(c.Message, "cn-shanghai") {
 		t.Errorf("message %q does not say what to do", c.Message)
@@ -187,11 +187,11 @@ func bundleBrings(t *testing.T, ns string) {
 func TestAClaimThatCannotGrowStopsNoBundle(t *testing.T) {
 	ns := rig.Namespace(t, policyName)
 	cs := readyStore(t, ns)
-	waitStore(t, cs, "VolumeReady", "True", "VolumeAsDeclared")
+	waitStore(t, cs, "VolumeReady", "True", residencyv1.ReasonVolumeAsDeclared)
 	if err := rig.Client.Patch(t.Context(), cs.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"storage":{"size":"2Gi"}}}`))); err != nil {
 		t.Fatal(err)
 	}
-	waitStore(t, cs, "VolumeReady", "False", "ClaimNotGrown")
+	waitStore(t, cs, "VolumeReady", "False", residencyv1.ReasonClaimNotGrown)
 	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
 	bundleBrings(t, ns)
 }
@@ -385,7 +385,7 @@ func TestAHoldIsActiveWhenEveryStoreObeys(t *testing.T) {
 	envtestrig.Eventually(t, envtestrig.Soon, says("False", residencyv1.ReasonNotObeyed))
 	s.Set(func(s *envtestrig.StoreState) { s.Down = false })
 	envtestrig.Eventually(t, envtestrig.Soon, says("True", residencyv1.ReasonActive))
-	told(t, h, "Active")
+	rig.Told(t, h, "Active")
 	if h.Status.Active != residencyv1.HoldActive || len(h.Status.AffectedPolicies) != 1 {
 		t.Errorf("status = %+v", h.Status)
 	}

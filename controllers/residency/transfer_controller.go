@@ -72,7 +72,7 @@ func (r *TransferReconciler) run(ctx context.Context, s *transferScope) (*condit
 func (r *TransferReconciler) setup(m ctrl.Manager) error {
 	all := func() client.ObjectList { return &residencyv1.DataTransferList{} }
 	generation := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	return ctrl.NewControllerManagedBy(m).Named("datatransfer").WithOptions(several()).
+	return ctrl.NewControllerManagedBy(m).Named("datatransfer").WithOptions(watching.SideBySide()).
 		For(&residencyv1.DataTransfer{}, generation).
 		Owns(&batchv1.Job{}).Owns(&corev1.ConfigMap{}).Owns(&networkingv1.NetworkPolicy{}).
 		Watches(&residencyv1.ResidencyPolicy{}, watching.EveryOne(r.Client, all), generation).

@@ -99,7 +99,7 @@ func TestATransferIsRefusedWithEveryReason(t *testing.T) {
 	}
 	noJob(t, ns, x.Name)
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
-		list, err := eventsOf(ctx, x)
+		list, err := rig.Events(ctx, x)
 		for _, e := range list {
 			if e.Reason != "Refused" || e.Type != corev1.EventTypeWarning {
 				t.Errorf("event %s %s: %s", e.Type, e.Reason, e.Note)

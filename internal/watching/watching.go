@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -20,6 +21,10 @@ import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 )
+
+// SideBySide are the options of a controller that waits for stores or gateways: one of them
+// that hangs must not stop the objects of the others. The workers cost little.
+func SideBySide() controller.Options { return controller.Options{MaxConcurrentReconciles: 8} }
 
 // NewList makes an empty list of one kind.
 type NewList func() client.ObjectList

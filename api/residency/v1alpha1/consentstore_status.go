@@ -10,11 +10,22 @@ import (
 // store is inside. Only ConsentStore has it.
 const ConditionPlaced metav1alpha1.ConditionType = "Placed"
 
+// ConditionVolumeReady says whether the claim has the size and class that spec and policy
+// want. The store itself may be well while it is not. Only ConsentStore has it.
+const ConditionVolumeReady metav1alpha1.ConditionType = "VolumeReady"
+
 // Reasons of ConsentStore, beside those in api/meta/v1alpha1 and NoEligibleNode.
 const (
 	// ReasonPlacementProven is used with Placed (True), and with Ready (True) when the store
 	// answers, too.
 	ReasonPlacementProven metav1alpha1.ConditionReason = "PlacementProven"
+
+	// ReasonVolumeAsDeclared is used with VolumeReady (True).
+	ReasonVolumeAsDeclared metav1alpha1.ConditionReason = "VolumeAsDeclared"
+
+	// ReasonClaimNotGrown is used with VolumeReady (False) when the claim may not grow to the
+	// size declared.
+	ReasonClaimNotGrown metav1alpha1.ConditionReason = "ClaimNotGrown"
 
 	// ReasonStoreUnplaced is used with Placed (Unknown or False) and Ready (False) while the
 	// pod has no node or the claim no volume, for another cause than NoEligibleNode.

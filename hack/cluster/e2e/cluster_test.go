@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // rig is one cluster with a state folder of its own.
@@ -58,12 +61,13 @@ func (r *rig) eventually(want, name string, args ...string) {
 	r.t.Helper()
 	var out []byte
 	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if out, err = exec.Command(name, args...).CombinedOutput(); err == nil && strings.Contains(string(out), want) {
-			return
-		}
+	seen := wait.PollUntilContextTimeout(r.t.Context(), 200*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		out, err = exec.CommandContext(ctx, name, args...).CombinedOutput()
+		return err == nil && strings.Contains(string(out), want), nil
+	})
+	if seen != nil {
+		r.t.Errorf("%s: %v\n%s\nwant %q", strings.Join(args, " "), err, out, want)
 	}
-	r.t.Errorf("%s: %v\n%s\nwant %q", strings.Join(args, " "), err, out, want)
 }
 
 func (r *rig) up() {

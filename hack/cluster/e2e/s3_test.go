@@ -24,6 +24,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // TestS3 starts the S3 server that the transfer tests use, and stores, reads and lists an object over TLS.
@@ -57,14 +58,12 @@ func TestS3(t *testing.T) {
 
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	client := http.Client{Transport: transport, Timeout: time.Second}
-	healthy := func() bool {
+	healthy := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 		res, err := client.Get("https://" + addr + "/health")
-		return err == nil && res.StatusCode == http.StatusOK && res.Body.Close() == nil
-	}
-	for end := time.Now().Add(30 * time.Second); !healthy(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not healthy: %s", out.String())
-		}
+		return err == nil && res.StatusCode == http.StatusOK && res.Body.Close() == nil, nil
+	})
+	if healthy != nil {
+		t.Fatalf("not healthy: %s", out.String())
 	}
 	roundTrip(t, addr, transport)
 }

@@ -25,6 +25,8 @@ type Audit struct {
 	URL string // of what people received, in the region: JSON lines with openid and received
 	// Accounted is how many people must be sent to or unknown; 0: any number.
 	Accounted int64
+	// MostUnknown is how many outcomes may be unknown at most; negative: any number.
+	MostUnknown int64
 }
 
 // Verdict is the answer as it may leave the region, where pod logs go too (promise P2).
@@ -55,7 +57,7 @@ func Reconcile(ctx context.Context, cfg Config, audit Audit, out io.Writer) erro
 	if err != nil {
 		return fmt.Errorf("reconcile: %w", err)
 	}
-	v := judge(res, audit.Accounted)
+	v := judge(res, audit)
 	if err := v.print(out); err != nil {
 		return err
 	}
@@ -66,7 +68,8 @@ func Reconcile(ctx context.Context, cfg Config, audit Audit, out io.Writer) erro
 }
 
 // judge compares exact numbers, and keeps them.
-func judge(r *storev1.ReconcileResponse, accounted int64) Verdict {
+func judge(r *storev1.ReconcileResponse, a Audit) Verdict {
+	unknown := r.GetUnknownOnce() + r.GetUnknownNone()
 	v := Verdict{
 		SentOnce: subject.People(r.GetSentOnce()), UnknownOnce: subject.People(r.GetUnknownOnce()), UnknownNone: subject.People(r.GetUnknownNone()),
 		Disagrees: []string{},
@@ -79,7 +82,8 @@ func judge(r *storev1.ReconcileResponse, accounted int64) Verdict {
 		{r.GetUnknownMore() > 0, "somebody whose outcome is unknown received more than one message"},
 		{r.GetOthersReceived() > 0, "somebody who was not sent to received a message"},
 		{r.GetUnfinished() > 0, "the run is not finished"},
-		{accounted > 0 && r.GetSentOnce()+r.GetUnknownOnce()+r.GetUnknownNone() != accounted, "sent and unknown are not as many as expected"},
+		{a.Accounted > 0 && r.GetSentOnce()+unknown != a.Accounted, "sent and unknown are not as many as expected"},
+		{a.MostUnknown >= 0 && unknown > a.MostUnknown, "more outcomes are unknown than expected"},
 	} {
 		if x.wrong {
 			v.Disagrees = append(v.Disagrees, x.says)

@@ -53,9 +53,10 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		if err != nil {
 			return err
 		}
-		life := l.cfg.PermitLife
+		life, late := l.cfg.PermitLife, false
 		if end := sched.Ends(t.now); !end.IsZero() {
 			life = min(life, end.Sub(t.now)) // nothing is sent after the end
+			late = end.Sub(t.now) < shortest
 		}
 		switch phase := sched.At(t.now); {
 		case phase == campaign.Closed:
@@ -65,7 +66,7 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		case v.Held(s.Campaign, s.Account):
 			out.State, out.Wait = store.LeaseHeld, heldWait
 			return nil
-		case phase == campaign.Early || life < shortest:
+		case phase == campaign.Early || (phase == campaign.Open && late):
 			out.State, out.Wait = store.LeaseEarly, heldWait
 			return nil
 		}

@@ -1,8 +1,6 @@
 package storetest
 
 import (
-	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,15 +101,7 @@ func withdrawnInStream(w *World) {
 	w.Fan("a")
 	w.start("t")
 	w.Clock.Move(time.Second)
-	sum := sha256.Sum256([]byte("the withdrawal"))
-	e := store.Event{Account: Account, Dedupe: sum[:], Kind: "text", Who: OpenID("a"), At: w.Clock.Now(), Withdraw: true}
-	withdraw := func(limit time.Duration) bool {
-		ctx, cancel := context.WithTimeout(w.Context(), limit)
-		defer cancel()
-		r, err := w.Ledger.RecordEvent(ctx, e)
-		w.ok(err)
-		return r.Acknowledged
-	}
+	withdraw := w.withdrawal("a")
 	_, err := w.Ledger.StreamRows(w.Context(), "t", func([][]byte) error {
 		want(w, "acknowledged while the page is on its way", withdraw(200*time.Millisecond), false)
 		return nil

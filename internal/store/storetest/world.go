@@ -158,6 +158,21 @@ func (w *World) Choose(ctx context.Context, name string, age consent.AgeBand, gr
 	return r
 }
 
+// withdrawal makes a person's withdrawal, which the platform may repeat, and returns how to
+// send it with so much patience; sending tells whether it was acknowledged.
+func (w *World) withdrawal(name string) (send func(patience time.Duration) bool) {
+	sum := sha256.Sum256([]byte("the withdrawal of " + name))
+	e := store.Event{Account: Account, Dedupe: sum[:], Kind: "text", Who: OpenID(name), At: w.Clock.Now(), Withdraw: true}
+	return func(patience time.Duration) bool {
+		w.Helper()
+		ctx, cancel := context.WithTimeout(w.Context(), patience)
+		defer cancel()
+		r, err := w.Ledger.RecordEvent(ctx, e)
+		w.ok(err)
+		return r.Acknowledged
+	}
+}
+
 func contains(list []string, s string) bool {
 	for _, x := range list {
 		if x == s {
