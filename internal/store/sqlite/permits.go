@@ -53,11 +53,7 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		if err != nil {
 			return err
 		}
-		life, late := l.cfg.PermitLife, false
-		if end := sched.Ends(t.now); !end.IsZero() {
-			life = min(life, end.Sub(t.now)) // nothing is sent after the end
-			late = end.Sub(t.now) < shortest
-		}
+		life, late := permitLife(l.cfg.PermitLife, sched.Ends(t.now), t.now)
 		switch phase := sched.At(t.now); {
 		case phase == campaign.Closed:
 			if err := t.closeRun(ctx, run); err != nil {
@@ -74,6 +70,15 @@ func (l *Ledger) Lease(ctx context.Context, run string, shard, limit int) (store
 		return err
 	})
 	return out, err
+}
+
+// permitLife bounds a permit's life by the end of the schedule (zero: none), after which
+// nothing is sent, and tells whether it is too late to begin a request before it.
+func permitLife(most time.Duration, end, now time.Time) (life time.Duration, late bool) {
+	if end.IsZero() {
+		return most, false
+	}
+	return min(most, end.Sub(now)), end.Sub(now) < shortest
 }
 
 // offer is what permits are made of.
