@@ -53,9 +53,9 @@ image: bin/cluster bin/manager bin/maodian ## Build the image (dist/maodian.tar)
 
 ##@ Development
 .PHONY: build generate manifests fmt lint verify bench test-race fuzz clean help
-build: bin/manager bin/maodian ## Build both binaries into bin/
-.PHONY: bin/manager bin/maodian bin/cluster
-bin/manager bin/maodian: bin/%:
+build: bin/manager bin/maodian bin/kubectl-maodian ## Build the binaries into bin/
+.PHONY: bin/manager bin/maodian bin/kubectl-maodian bin/cluster
+bin/manager bin/maodian bin/kubectl-maodian: bin/%:
 	@mkdir -p bin; echo "Building $@"
 	@$(GO) build -v -ldflags '-s -w' -o $@ ./cmd/$* 2>&1 | $(COUNT)
 bin/cluster:
@@ -81,8 +81,10 @@ verify: generate fmt ## Generate, format, tidy, vet, lint: a dirty tree fails
 	@[ -z "$$(git ls-files --others --exclude-standard)" ] || { git ls-files --others --exclude-standard; echo "verify: untracked files"; exit 1; }
 	@$(GO) vet ./...
 	@$(MAKE) lint
-bench: ## Benchmarks, as ratios in one run
+bench: bin/cluster ## Benchmarks, as ratios in one run
 	@$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/domain/... ./internal/store/... ./internal/dataplane/... ./internal/wechat/...
+	@export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets --for tests)}"; \
+	$(GO) test -run '^$$' -bench Admission -benchtime 1x ./test/residency
 test-race: ## The data plane's tests under the race detector (needs a C compiler)
 	@CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on ./internal/domain/... ./internal/store/... ./internal/dataplane/store/... ./internal/dataplane/dispatch/... ./internal/wechat/...
 fuzz: ## Every fuzz target for 30 s

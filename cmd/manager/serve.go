@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
@@ -32,15 +33,21 @@ import (
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
+	"github.com/maodian-dev/maodian/internal/proving"
 )
 
 // +kubebuilder:rbac:groups="",namespace=maodian-system,resources=secrets,verbs=get;create;patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=maodian-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=maodian-system,resources=serviceaccounts,resourceNames=maodian-prober,verbs=impersonate
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
 
 // reporter is who events say they come from.
 const reporter = "maodian-manager"
+
+// prober is the service account under which the manager tries attacks.
+const prober = "maodian-prober"
 
 // leaderID names the lease of the manager that acts.
 const leaderID = "manager.maodian.dev"
@@ -90,14 +97,22 @@ func newScheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
+// managedBy marks the objects that the manager made.
+const (
+	managedBy = "app.kubernetes.io/managed-by"
+	maodian   = "maodian"
+)
+
 // cacheOptions keep small what is held: of kinds that everybody uses, only our own objects.
 func cacheOptions() cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{"app.kubernetes.io/managed-by": "maodian"})}
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{managedBy: maodian})}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.ConfigMap{}: ours, &corev1.Service{}: ours, &corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours,
+			&corev1.ConfigMap{}: ours, &corev1.Service{}: ours, &appsv1.StatefulSet{}: ours,
 			&appsv1.Deployment{}: ours, &batchv1.Job{}: ours, &networkingv1.NetworkPolicy{}: ours,
+			// Of these all are watched, and of those that are not ours only what is judged is kept.
+			&corev1.Pod{}: {Transform: slim}, &corev1.PersistentVolumeClaim{}: {Transform: slim},
 		},
 	}
 }
@@ -133,6 +148,11 @@ func readCA(file string) (string, error) {
 // wire builds what the controllers share, and registers them.
 func wire(m ctrl.Manager, o options, user, extraCA string) error {
 	c, real := m.GetClient(), clock.RealClock{}
+	proberUser := "system:serviceaccount:" + o.systemNamespace + ":" + prober
+	prover, err := proving.NewProver(m.GetConfig(), proberUser)
+	if err != nil {
+		return err
+	}
 	issuer := issuing.Issuer{Client: c, SystemNamespace: o.systemNamespace, Clock: real}
 	stores := &issuing.Dialer{Issuer: issuer}
 	pusher := &gather.Pusher{Reader: c, Stores: stores, Clock: real}
@@ -141,7 +161,8 @@ func wire(m ctrl.Manager, o options, user, extraCA string) error {
 	return errors.Join(
 		residency.SetupWithManager(m, residency.Deps{
 			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,
-			ExtraCA: extraCA, Manager: user, NewID: func() string { return string(uuid.NewUUID()) }, NewKey: newKey,
+			ExtraCA: extraCA, Manager: user, Prover: prover, ProberUser: proberUser, NewID: func() string { return string(uuid.NewUUID()) }, NewKey: newKey,
+			Evidence: residency.LogEvidence{Log: m.GetLogger()}, Metrics: metrics.Registry,
 		}),
 		marketing.SetupWithManager(m, marketing.Deps{
 			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
@@ -17,10 +18,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
+	"github.com/maodian-dev/maodian/internal/proving"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
@@ -37,11 +40,27 @@ type Deps struct {
 	ExtraCA string
 	// Manager is the user name under which the manager acts.
 	Manager string
+	// Prover tries whether the guard is in force, under the user name ProberUser.
+	Prover     Prover
+	ProberUser string
 	// NewID makes identities of ledgers, NewKey 32 random bytes.
 	NewID  func() string
 	NewKey func() ([]byte, error)
 
 	Recorder events.EventRecorder
+	// Evidence keeps what was found outside; nil keeps nothing.
+	Evidence Evidence
+	// Metrics is where the gauges are registered; nil shows none.
+	Metrics prometheus.Registerer
+}
+
+// Prover asks the API servers what they refuse.
+type Prover interface {
+	// Minor returns the minor version of the server, 37 of 1.37.
+	Minor() (int, error)
+	// Prove tries an attack for each topic in a governed namespace; with an empty one only
+	// what stands in no namespace.
+	Prove(ctx context.Context, p *residencyv1.ResidencyPolicy, namespace string) (proving.Proof, error)
 }
 
 func (d Deps) reporter() applying.Reporter {
@@ -62,20 +81,21 @@ func SetupWithManager(m ctrl.Manager, d Deps) error {
 		(&StoreReconciler{d}).setup(m),
 		(&NoticeReconciler{d}).setup(m),
 		(&MechanismReconciler{d}).setup(m),
+		(&ExceptionReconciler{d}).setup(m),
 		(&HoldReconciler{d}).setup(m),
 		(&TransferReconciler{d}).setup(m),
 	)
 }
 
 // governedBy maps an object of a namespace to the policy that the namespace names.
-func governedBy(c client.Reader) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+func governedBy(c client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
 		var ns corev1.Namespace
 		if err := c.Get(ctx, client.ObjectKey{Name: o.GetNamespace()}, &ns); err != nil {
 			return nil
 		}
 		return watching.Named("", ns.Labels[metav1alpha1.PolicyLabel])
-	})
+	}
 }
 
 // labelled maps an object to the policy that its own label names.

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -24,6 +26,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/envtestrig"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
+	"github.com/maodian-dev/maodian/internal/proving"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
@@ -31,6 +34,8 @@ import (
 var (
 	rig    *envtestrig.Rig
 	stores = &fakeStores{hung: map[string]*hungStore{}}
+	proof  = &fakeEvidence{}
+	gauges = prometheus.NewRegistry()
 	now    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 )
 
@@ -47,14 +52,19 @@ func TestMain(m *testing.M) {
 func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 	c, clock := m.GetClient(), clocktesting.NewFakePassiveClock(now)
 	var ids atomic.Int64
+	prover, err := proving.NewProver(r.Config, envtestrig.Prober)
+	if err != nil {
+		return err
+	}
 	return residency.SetupWithManager(m, residency.Deps{
-		Client: c, Scheme: r.Scheme, Clock: clock, Manager: envtestrig.Manager, Stores: stores, ExtraCA: "PEM",
+		Client: c, Scheme: r.Scheme, Clock: clock, Manager: envtestrig.Manager, Prover: prover, ProberUser: envtestrig.Prober, Stores: stores, ExtraCA: "PEM",
 		Issuer:   issuing.Issuer{Client: c, SystemNamespace: envtestrig.SystemNamespace, Clock: clock},
 		Pusher:   &gather.Pusher{Reader: c, Stores: stores, Clock: clock},
 		Platform: desired.Platform{Image: "registry.maodian.test/maodian:dev", SystemNamespace: envtestrig.SystemNamespace, ExtraCA: true},
 		NewID:    func() string { return fmt.Sprintf("ledger-%d", ids.Add(1)) },
 		NewKey:   func() ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil },
 		Recorder: m.GetEventRecorder("maodian-manager"),
+		Evidence: proof, Metrics: gauges,
 	})
 }
 
@@ -82,6 +92,31 @@ func world(r *envtestrig.Rig) (func() error, error) {
 
 func sampleFile(name string) string {
 	return filepath.Join(envtestrig.Root(), "config", "samples", name+".yaml")
+}
+
+// fakeEvidence keeps what was recorded.
+type fakeEvidence struct {
+	mu      sync.Mutex
+	entries []residency.Entry
+}
+
+func (f *fakeEvidence) Record(_ context.Context, e residency.Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries = append(f.entries, e)
+}
+
+// of tells the entries about a policy as text, sorted.
+func (f *fakeEvidence) of(policy string) (out []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.entries {
+		if e.Policy == policy {
+			out = append(out, fmt.Sprintf("%s %s %s %s", e.State, e.Object.Kind, e.Object.Name, e.Reason))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // fakeStores answer by a state that tests write; one can be made to take pushes and to
@@ -183,11 +218,27 @@ func newStore(t *testing.T, namespace string, change func(*residencyv1.ConsentSt
 	t.Helper()
 	rig.Create(t, sample(t, "10-notice", "PrivacyNotice", namespace, &residencyv1.PrivacyNotice{}))
 	cs := sample(t, "20-store", "ConsentStore", namespace, &residencyv1.ConsentStore{})
+	cs.Spec.Storage.StorageClassName = classOf(t, namespace)
 	if change != nil {
 		change(cs)
 	}
 	rig.Create(t, cs)
 	return cs
+}
+
+// classOf is a class that the policy of a namespace allows.
+func classOf(t *testing.T, namespace string) string {
+	t.Helper()
+	ns := &corev1.Namespace{}
+	p := &residencyv1.ResidencyPolicy{}
+	err := rig.Client.Get(t.Context(), client.ObjectKey{Name: namespace}, ns)
+	if err == nil {
+		err = rig.Client.Get(t.Context(), client.ObjectKey{Name: ns.Labels["residency.maodian.dev/policy"]}, p)
+	}
+	if err != nil {
+		return "cn-mainland-ssd" // nothing governs it
+	}
+	return p.Spec.Storage.ClassPrefix + "ssd"
 }
 
 // placeStore waits for the claim and runs the pod on node.
@@ -204,8 +255,11 @@ func waitClaim(t *testing.T, cs *residencyv1.ConsentStore) *corev1.PersistentVol
 	c := &corev1.PersistentVolumeClaim{}
 	c.Namespace, c.Name = cs.Namespace, desired.StoreClaimName(cs.Name)
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
-		_, err := get(ctx, c)
-		return err
+		if _, err := get(ctx, c); err != nil {
+			now, _ := get(ctx, cs.DeepCopy())
+			return fmt.Errorf("%w; the store says %v", err, now.Status.Conditions)
+		}
+		return nil
 	})
 	return c
 }
@@ -218,4 +272,10 @@ func waitStore(t *testing.T, cs *residencyv1.ConsentStore, kind, status string, 
 		}
 		return envtestrig.Says(cs.Status.Conditions, kind, status, fmt.Sprint(reason))
 	})
+}
+
+// attestor acts as somebody who may attest and let go.
+func attestor(t *testing.T) client.Client {
+	t.Helper()
+	return rig.As(t, "somebody", "system:masters", "residency:attestors")
 }

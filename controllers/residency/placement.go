@@ -2,6 +2,7 @@ package residency
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,10 +75,17 @@ func attest(n *corev1.Node, policies []residencyv1.ResidencyPolicy) []label {
 	return slices.CompactFunc(out, func(a, b label) bool { return a.key == b.key })
 }
 
+// vouched tells whether the attested label of a node is right by a policy that shares it.
+func vouched(n *corev1.Node, like *residencyv1.ResidencyPolicy, policies []residencyv1.ResidencyPolicy) bool {
+	return slices.ContainsFunc(policies, func(p residencyv1.ResidencyPolicy) bool {
+		return p.Spec.Nodes.LabelKey == like.Spec.Nodes.LabelKey && p.Spec.Jurisdiction == like.Spec.Jurisdiction && decideNode(n, &p).Eligible
+	})
+}
+
 // volumeVerdict decides on a volume, and tells the terms that pin it.
 func volumeVerdict(v *corev1.PersistentVolume, p *residencyv1.ResidencyPolicy) (verdict region.Verdict, terms []string) {
-	if driver := driverOf(v); !slices.Contains(p.Spec.Storage.Drivers, driver) {
-		return region.Verdict{Reason: storageOutside, Message: fmt.Sprintf("driver %q is not in `spec.storage.drivers`", driver)}, nil
+	if wrong := volumeSource(v, p); wrong != "" {
+		return region.Verdict{Reason: storageOutside, Message: wrong}, nil
 	}
 	if v.Spec.NodeAffinity == nil || v.Spec.NodeAffinity.Required == nil || len(v.Spec.NodeAffinity.Required.NodeSelectorTerms) == 0 {
 		return region.Verdict{Reason: reason.RegionUnknown, Message: "the volume has no node affinity"}, nil
@@ -99,8 +107,37 @@ func volumeVerdict(v *corev1.PersistentVolume, p *residencyv1.ResidencyPolicy) (
 	return region.Verdict{Eligible: true, Reason: reason.AllChecksPassed}, terms
 }
 
+// volumeSource tells what is wrong with where the bytes of a volume lie. Node affinity only
+// says who may mount it: a server may stand anywhere (leaks.md L31).
+func volumeSource(v *corev1.PersistentVolume, p *residencyv1.ResidencyPolicy) string {
+	driver := driverOf(v)
+	switch {
+	case v.Spec.CSI == nil && v.Spec.Local == nil:
+		return "the volume is neither of a CSI driver nor local"
+	case !slices.Contains(p.Spec.Storage.Drivers, driver):
+		return fmt.Sprintf("driver %q is not in `spec.storage.drivers`", driver)
+	case !strings.HasPrefix(v.Spec.StorageClassName, p.Spec.Storage.ClassPrefix):
+		return fmt.Sprintf("class %q does not begin with %s", v.Spec.StorageClassName, p.Spec.Storage.ClassPrefix)
+	case v.Spec.CSI == nil:
+		return ""
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Spec.CSI.VolumeAttributes)) {
+		for _, part := range []string{"server", "endpoint", "url"} {
+			if strings.Contains(strings.ToLower(key), part) {
+				return fmt.Sprintf("attribute %q of the volume names a server", key)
+			}
+		}
+	}
+	return ""
+}
+
 // storageOutside is the code of a volume that the policy does not allow.
 const storageOutside = reason.Code(residencyv1.ReasonStorageNotMainland)
+
+// pinned tells whether a pod may only run where the policy's label is.
+func pinned(pod *corev1.Pod, p *residencyv1.ResidencyPolicy) bool {
+	return pod.Spec.NodeSelector[p.Spec.Nodes.LabelKey] == p.Spec.Jurisdiction
+}
 
 // pins tells whether a requirement keeps a volume in the places that the policy lists.
 func pins(e corev1.NodeSelectorRequirement, p *residencyv1.ResidencyPolicy) bool {

@@ -4,21 +4,25 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	arv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/domain/placement"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
@@ -30,37 +34,71 @@ type PolicyReconciler struct {
 	Deps
 
 	installed installed
+	proofs    proofs
+	book      book
+	gauges    gauges
+	kinds     *installedKinds
 }
 
 // +kubebuilder:rbac:groups=residency.maodian.dev,resources=residencypolicies,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=residency.maodian.dev,resources=residencypolicies/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups="",resources=namespaces;pods;persistentvolumes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces;pods;persistentvolumes;persistentvolumeclaims,verbs=get;list;watch
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings;mutatingadmissionpolicies;mutatingadmissionpolicybindings,verbs=get;list;watch;create;patch;delete
 
 // Reconcile brings nodes, guard and status of one policy in line.
-func (r *PolicyReconciler) Reconcile(ctx context.Context, p *residencyv1.ResidencyPolicy) (res ctrl.Result, err error) {
+func (r *PolicyReconciler) Reconcile(ctx context.Context, p *residencyv1.ResidencyPolicy) (ctrl.Result, error) {
 	if p.DeletionTimestamp.IsZero() && controllerutil.AddFinalizer(p, policyFinalizer) {
 		if err := r.patchFinalizers(ctx, p); err != nil { // no event of ours would follow: go on
-			return res, err
+			return ctrl.Result{}, err
 		}
 	}
 	before := p.DeepCopy()
-	s := &policyScope{policy: p}
-	if err := r.gather(ctx, s); err != nil {
-		return res, err
+	s := &policyScope{policy: p, findings: newFindings(r.Clock.Now()), handles: placement.NewHandles(), blocked: map[placement.Object]bool{}}
+	err := r.gather(ctx, s)
+	if err == nil && !p.DeletionTimestamp.IsZero() && len(s.namespaces) == 0 {
+		return ctrl.Result{}, r.release(ctx, s)
 	}
-	if !p.DeletionTimestamp.IsZero() && len(s.namespaces) == 0 {
-		return res, r.release(ctx, s)
+	var outcome *conditions.Outcome
+	if err == nil {
+		outcome, err = r.run(ctx, s)
 	}
-	nodesErr := r.attestNodes(ctx, s)
-	guardErr := r.installGuard(ctx, s)
-	r.summarize(ctx, s, guardErr)
-	retry, err := applying.Status(ctx, r.Client, before, p)
-	if err := applying.FirstError(err, nodesErr, guardErr); err != nil {
-		return res, err
+	res, err := applying.End(ctx, r.reporter(), applying.Report[*residencyv1.ResidencyPolicy]{
+		Before: before, After: p, Conditions: &p.Status.Conditions, Observed: &p.Status.ObservedGeneration,
+		Outcome: outcome, Err: err, Wait: s.wait(),
+		Events: func(before, after *residencyv1.ResidencyPolicy) []applying.Event {
+			return append(policyEvents(before, after), s.told...)
+		},
+	})
+	return res, applying.FirstError(err, s.guardErr)
+}
+
+// run attests, guards, judges, repairs and writes the status. What goes wrong with one does
+// not keep the others back.
+func (r *PolicyReconciler) run(ctx context.Context, s *policyScope) (*conditions.Outcome, error) {
+	s.judgeLabels()
+	nodesErr := applying.FirstError(r.attestNodes(ctx, s), r.taintNodes(ctx, s))
+	if s.guardErr = r.installGuard(ctx, s); s.guardErr == nil {
+		s.force = r.proveGuard(ctx, s)
 	}
-	return ctrl.Result{RequeueAfter: applying.Sooner(retry, applying.Jitter(p.UID, policyInterval))}, nil
+	s.nodesBy = s.places()
+	if err := r.judge(ctx, s); err != nil {
+		return nil, applying.FirstError(nodesErr, err)
+	}
+	repairErr := r.repair(ctx, s)
+	r.record(ctx, s)
+	outcome := r.summarize(ctx, s)
+	return &outcome, applying.FirstError(nodesErr, repairErr)
+}
+
+// wait tells when to look again, sooner where something could not be done or read.
+func (s *policyScope) wait() time.Duration {
+	wait := applying.Jitter(s.policy.UID, policyInterval)
+	if len(s.blocked) > 0 || len(s.unread) > 0 || s.stale {
+		wait = retryInterval
+	}
+	return applying.Sooner(applying.Sooner(wait, s.force.wait), s.exceptionEnds)
 }
 
 // patchFinalizers writes the finalizers and nothing else.
@@ -99,7 +137,7 @@ func (r *PolicyReconciler) attestNodes(ctx context.Context, s *policyScope) erro
 // release lets a policy go that governs nothing any more. The node labels go first, while
 // the guard still says who may write them.
 func (r *PolicyReconciler) release(ctx context.Context, s *policyScope) error {
-	if err := r.attestNodes(ctx, s); err != nil {
+	if err := applying.FirstError(r.attestNodes(ctx, s), r.taintNodes(ctx, s)); err != nil {
 		return err
 	}
 	have, err := r.listGuard(ctx, s.policy.Name)
@@ -115,42 +153,65 @@ func (r *PolicyReconciler) release(ctx context.Context, s *policyScope) error {
 	return nil
 }
 
+// byName reconciles the policy of this name, and forgets one that is gone.
+func (r *PolicyReconciler) byName(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	p := &residencyv1.ResidencyPolicy{}
+	if err := r.Client.Get(ctx, req.NamespacedName, p); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.gauges.forget(req.Name)
+			r.book.forget(req.Name)
+			r.proofs.forget(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	return r.Reconcile(ctx, p)
+}
+
 func (r *PolicyReconciler) setup(m ctrl.Manager) error {
-	all := func() client.ObjectList { return &residencyv1.ResidencyPolicyList{} }
+	every, beside := everyPolicy(r.Client), governedBy(r.Client)
+	changed := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
 	b := ctrl.NewControllerManagedBy(m).Named("residencypolicy").
 		For(&residencyv1.ResidencyPolicy{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&corev1.Node{}, watching.EveryOne(r.Client, all), builder.WithPredicates(nodeChanged())).
-		Watches(&corev1.Namespace{}, watching.EveryOne(r.Client, all), builder.WithPredicates(predicate.LabelChangedPredicate{})).
-		Watches(&corev1.Pod{}, governedBy(r.Client), builder.WithPredicates(podPlaced())).
-		Watches(&corev1.PersistentVolume{}, watching.EveryOne(r.Client, all), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		Watches(&residencyv1.ConsentStore{}, governedBy(r.Client), builder.WithPredicates(watching.StoreReady())).
-		Watches(&residencyv1.DataTransfer{}, governedBy(r.Client))
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(every), builder.WithPredicates(nodeChanged())).
+		Watches(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(every), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		Watches(&corev1.Pod{}, calm{beside}, builder.WithPredicates(podPlaced())).
+		Watches(&corev1.PersistentVolume{}, calm{every}, changed).
+		Watches(&corev1.PersistentVolumeClaim{}, calm{beside}, builder.WithPredicates(claimBound())).
+		WatchesMetadata(definition(), calm{every}, builder.WithPredicates(predicate.NewPredicateFuncs(isOptional), predicate.ResourceVersionChangedPredicate{})).
+		Watches(&residencyv1.ConsentStore{}, handler.EnqueueRequestsFromMapFunc(beside), builder.WithPredicates(watching.StoreReady())).
+		Watches(&residencyv1.DataTransfer{}, handler.EnqueueRequestsFromMapFunc(beside)).
+		Watches(&residencyv1.ResidencyException{}, exceptionOf())
 	for _, o := range []client.Object{
 		&arv1.ValidatingAdmissionPolicy{}, &arv1.ValidatingAdmissionPolicyBinding{},
-		&arv1.MutatingAdmissionPolicy{}, &arv1.MutatingAdmissionPolicyBinding{},
+		&arv1.MutatingAdmissionPolicy{}, &arv1.MutatingAdmissionPolicyBinding{}, &networkingv1.NetworkPolicy{},
 	} {
-		b = b.Watches(o, labelled(), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}))
+		b = b.Watches(o, labelled(), changed)
 	}
-	return b.Complete(reconcile.AsReconciler(r.Client, r))
+	c, err := b.Build(reconcile.Func(r.byName))
+	if err != nil {
+		return err
+	}
+	r.kinds = &installedKinds{cache: m.GetCache(), controller: c, handler: calm{every}, watched: map[placement.Kind]bool{}}
+	return r.gauges.register(r.Metrics)
 }
 
 // summarize writes what was found.
-func (r *PolicyReconciler) summarize(ctx context.Context, s *policyScope, guardErr error) {
+func (r *PolicyReconciler) summarize(ctx context.Context, s *policyScope) conditions.Outcome {
 	p, now := s.policy, r.Clock.Now()
-	verdicts := s.fillNodes()
-	s.fillViolations(verdicts)
+	s.fillNodes()
+	s.fillViolations()
 	p.Status.GovernedNamespaces = first(s.namespaces, maxNamespaces)
 	p.Status.TransferCounters = r.counters(ctx, s)
-	p.Status.ObservedGeneration = p.Generation
-	set := func(kind metav1alpha1.ConditionType, ok bool, yes, no metav1alpha1.ConditionReason, message string) {
-		status, why := yesNo(ok, yes, no)
-		conditions.Set(&p.Status.Conditions, p.Generation, now, kind, status, why, message)
-	}
-	if guardErr == nil {
+	if s.guardErr == nil {
 		p.Status.GuardTextHash = s.guardHash
 	}
-	set(residencyv1.ConditionGuardInstalled, guardErr == nil, residencyv1.ReasonGuardInstalled, residencyv1.ReasonGuardMissing, guardMessage(guardErr))
-	set(residencyv1.ConditionCompliant, *p.Status.Violations.Count == 0, residencyv1.ReasonNoViolations, residencyv1.ReasonViolationsFound,
-		fmt.Sprintf("%d objects of governed namespaces are outside", *p.Status.Violations.Count))
-	s.outcome(guardErr).Write(&p.Status.Conditions, p.Generation, now)
+	status, why := yesNo(s.guardErr == nil, residencyv1.ReasonGuardInstalled, residencyv1.ReasonGuardMissing)
+	conditions.Set(&p.Status.Conditions, p.Generation, now, residencyv1.ConditionGuardInstalled, status, why, guardMessage(s.guardErr))
+	s.force.write(p, now)
+	c := s.compliance()
+	conditions.Set(&p.Status.Conditions, p.Generation, now, residencyv1.ConditionCompliant, c.Status, c.Reason, c.Message)
+	r.gauges.set(p.Name, reading{s.tally.ByReason(), map[string]int{
+		nodesAttested: int(*p.Status.EligibleNodeCount), nodesRefused: int(*p.Status.RefusedNodeCount),
+	}})
+	return s.outcome()
 }

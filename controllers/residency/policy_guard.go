@@ -3,53 +3,58 @@ package residency
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 
 	arv1 "k8s.io/api/admissionregistration/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/guard"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
-// versions are the objects of a guard, by kind and name, with the resource version of each.
-type versions map[string]string
+// written is one object of a guard as it was written last.
+type written struct{ hash, version string }
 
-// installed remembers what was written last, so that a guard which nobody touched is not
-// applied again at every event of every node.
+// installed remembers what was written, so that what nobody touched and what has not changed
+// is not written again at every event of every node.
 type installed struct {
 	mu    sync.Mutex
-	known map[string]installation // by policy
+	known map[string]map[string]written // by policy, and by kind, namespace and name
 }
 
-type installation struct {
-	hash string
-	versions
-}
-
-func (i *installed) same(policy, hash string, have versions) bool {
+func (i *installed) get(policy string) map[string]written {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	last, ok := i.known[policy]
-	return ok && last.hash == hash && maps.Equal(last.versions, have)
+	return maps.Clone(i.known[policy])
 }
 
-func (i *installed) note(policy, hash string, have versions) {
+func (i *installed) note(policy string, have map[string]written) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.known == nil {
-		i.known = map[string]installation{}
+		i.known = map[string]map[string]written{}
 	}
-	i.known[policy] = installation{hash, have}
+	i.known[policy] = have
 }
 
 // installGuard applies the compiled policy and removes what it no longer holds.
 func (r *PolicyReconciler) installGuard(ctx context.Context, s *policyScope) error {
-	g, err := guard.Compile(s.policy, guard.Options{Manager: r.Manager})
+	if other := rival(s.policy, s.policies); other != "" {
+		return fmt.Errorf("%w: ResidencyPolicy %s has it", errPrefixTaken, other)
+	}
+	options, err := r.guardOptions(s)
+	if err != nil {
+		return err
+	}
+	g, err := guard.Compile(s.policy, options)
 	if err != nil {
 		return err
 	}
@@ -58,24 +63,75 @@ func (r *PolicyReconciler) installGuard(ctx context.Context, s *policyScope) err
 	if err != nil {
 		return err
 	}
-	if r.installed.same(s.policy.Name, g.Hash, versionsOf(have)) {
-		return nil
-	}
-	written := versions{}
+	s.guard = have
+	versions := versionsOf(have)
+	last, now := r.installed.get(s.policy.Name), map[string]written{}
+	defer func() { r.installed.note(s.policy.Name, now) }() // also what was written before an error
+	var failed []error                                      // one topic that cannot be written leaves no other open
 	for _, o := range g.Objects {
-		if err := applying.Children(ctx, r.Client, o.Apply); err != nil {
-			return fmt.Errorf("install guard: %w", err)
+		key := guardKey(o.Kind, o.Namespace, o.Name)
+		if w, ok := last[key]; ok && w.hash == o.Hash && w.version == versions[key] {
+			now[key] = w
+			continue
 		}
-		if written[o.Kind+"/"+o.Name], err = versionOf(o.Apply); err != nil {
-			return err
+		version, err := r.write(ctx, o)
+		if err != nil {
+			failed = append(failed, err)
+			continue
 		}
+		now[key] = written{o.Hash, version}
 	}
-	if err := r.removeGuard(ctx, have, written); err != nil {
-		return err
+	if len(failed) > 0 {
+		return errors.Join(failed...)
 	}
-	r.installed.note(s.policy.Name, g.Hash, written)
-	return nil
+	return r.removeGuard(ctx, have, now)
 }
+
+func (r *PolicyReconciler) write(ctx context.Context, o guard.Object) (version string, err error) {
+	if err := applying.Children(ctx, r.Client, o.Apply); err != nil {
+		return "", fmt.Errorf("install guard: %w", err)
+	}
+	return versionOf(o.Apply)
+}
+
+// guardOptions is what the compiler must know of the cluster.
+func (r *PolicyReconciler) guardOptions(s *policyScope) (guard.Options, error) {
+	minor, err := r.Prover.Minor()
+	if err != nil {
+		return guard.Options{}, err
+	}
+	if minor < guard.Oldest {
+		return guard.Options{}, fmt.Errorf("%w: the server is 1.%d", errServerTooOld, minor)
+	}
+	now := r.Clock.Now()
+	exceptions, end := inForce(s.exceptions, s.policy.Name, now)
+	if !end.IsZero() {
+		s.exceptionEnds = end.Sub(now)
+	}
+	return guard.Options{Manager: r.Manager, Prober: r.ProberUser, Minor: minor, Governed: s.namespaces, Exceptions: exceptions}, nil
+}
+
+// errPrefixTaken is for a class prefix that an older policy has: the guards would refuse each
+// other's volumes.
+var errPrefixTaken = errors.New("`spec.storage.classPrefix` is taken")
+
+// rival returns the older policy whose class prefix overlaps with that of p.
+func rival(p *residencyv1.ResidencyPolicy, all []residencyv1.ResidencyPolicy) string {
+	for i := range all {
+		o := &all[i]
+		mine, other := p.Spec.Storage.ClassPrefix, o.Spec.Storage.ClassPrefix
+		older := o.CreationTimestamp.Before(&p.CreationTimestamp) || (o.CreationTimestamp.Equal(&p.CreationTimestamp) && o.Name < p.Name)
+		if o.Name != p.Name && older && (strings.HasPrefix(mine, other) || strings.HasPrefix(other, mine)) {
+			return o.Name
+		}
+	}
+	return ""
+}
+
+// errServerTooOld is for a server that cannot evaluate the guard.
+var errServerTooOld = fmt.Errorf("a guard needs Kubernetes 1.%d", guard.Oldest)
+
+func guardKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
 
 // versionOf reads the resource version that applying has written into o.
 func versionOf(o runtime.ApplyConfiguration) (string, error) {
@@ -105,12 +161,13 @@ func guardKinds() []guardKind {
 		{"MutatingAdmissionPolicyBinding", func() client.ObjectList { return &arv1.MutatingAdmissionPolicyBindingList{} }},
 		{"ValidatingAdmissionPolicy", func() client.ObjectList { return &arv1.ValidatingAdmissionPolicyList{} }},
 		{"MutatingAdmissionPolicy", func() client.ObjectList { return &arv1.MutatingAdmissionPolicyList{} }},
+		{"NetworkPolicy", func() client.ObjectList { return &networkingv1.NetworkPolicyList{} }},
 	}
 }
 
 // guardObject is one object of a guard that exists.
 type guardObject struct {
-	key    string // kind and name
+	key    string // kind, namespace and name
 	object client.Object
 }
 
@@ -121,14 +178,14 @@ func (r *PolicyReconciler) listGuard(ctx context.Context, policy string) (out []
 			return nil, fmt.Errorf("list guard: %w", err)
 		}
 		for _, o := range watching.Items(list) {
-			out = append(out, guardObject{kind.name + "/" + o.GetName(), o})
+			out = append(out, guardObject{guardKey(kind.name, o.GetNamespace(), o.GetName()), o})
 		}
 	}
 	return out, nil
 }
 
-func versionsOf(have []guardObject) versions {
-	out := versions{}
+func versionsOf(have []guardObject) map[string]string {
+	out := map[string]string{}
 	for _, o := range have {
 		out[o.key] = o.object.GetResourceVersion()
 	}
@@ -136,7 +193,7 @@ func versionsOf(have []guardObject) versions {
 }
 
 // removeGuard removes what is not among keep.
-func (r *PolicyReconciler) removeGuard(ctx context.Context, have []guardObject, keep versions) error {
+func (r *PolicyReconciler) removeGuard(ctx context.Context, have []guardObject, keep map[string]written) error {
 	for _, o := range have {
 		if _, ok := keep[o.key]; ok {
 			continue

@@ -3,10 +3,12 @@ package residency
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,8 +17,9 @@ import (
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
-	"github.com/maodian-dev/maodian/internal/domain/region"
+	"github.com/maodian-dev/maodian/internal/domain/placement"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/gather"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -32,14 +35,28 @@ const (
 
 // policyScope is what one reconciliation of a policy learns.
 type policyScope struct {
+	findings
+
 	policy     *residencyv1.ResidencyPolicy
 	policies   []residencyv1.ResidencyPolicy // all, this one included
 	nodes      []corev1.Node
-	namespaces []string // governed, sorted
-	pods       []corev1.Pod
+	nodesBy    map[string]place // by name
+	namespaces []string         // governed, sorted
 	volumes    []corev1.PersistentVolume
+	handles    placement.Handles // of governed volumes and snapshots
 	stores     []residencyv1.ConsentStore
-	guardHash  string
+	exceptions []residencyv1.ResidencyException // of all policies
+
+	guard         []guardObject // as it was before this reconciliation
+	guardHash     string
+	guardErr      error
+	force         force
+	exceptionEnds time.Duration // until the first exception ends; zero means that none is in force
+
+	stranded map[string]*strandedNode  // by name; filled only where the policy asks for repair
+	blocked  map[placement.Object]bool // pods that a disruption budget keeps
+	stale    bool                      // a pod was not as the cache says: look again
+	told     []applying.Event
 }
 
 func (r *PolicyReconciler) gather(ctx context.Context, s *policyScope) error {
@@ -47,98 +64,64 @@ func (r *PolicyReconciler) gather(ctx context.Context, s *policyScope) error {
 	var nodes corev1.NodeList
 	var namespaces corev1.NamespaceList
 	var volumes corev1.PersistentVolumeList
+	var exceptions residencyv1.ResidencyExceptionList
 	governed := client.MatchingLabels{metav1alpha1.PolicyLabel: s.policy.Name}
 	for list, opts := range map[client.ObjectList][]client.ListOption{
-		&policies: nil, &nodes: nil, &volumes: nil, &namespaces: {governed},
+		&policies: nil, &nodes: nil, &exceptions: nil, &volumes: {client.UnsafeDisableDeepCopy}, &namespaces: {governed},
 	} {
 		if err := r.Client.List(ctx, list, opts...); err != nil {
 			return fmt.Errorf("list %T: %w", list, err)
 		}
 	}
-	s.policies, s.nodes, s.volumes = policies.Items, nodes.Items, volumes.Items
+	s.policies, s.nodes, s.volumes, s.exceptions = policies.Items, nodes.Items, volumes.Items, exceptions.Items
 	for _, n := range namespaces.Items {
 		s.namespaces = append(s.namespaces, n.Name)
-		var pods corev1.PodList
 		var stores residencyv1.ConsentStoreList
-		for _, list := range []client.ObjectList{&pods, &stores} {
-			if err := r.Client.List(ctx, list, client.InNamespace(n.Name)); err != nil {
-				return fmt.Errorf("list %T: %w", list, err)
-			}
+		if err := r.Client.List(ctx, &stores, client.InNamespace(n.Name)); err != nil {
+			return fmt.Errorf("list %T: %w", &stores, err)
 		}
-		s.pods, s.stores = append(s.pods, pods.Items...), append(s.stores, stores.Items...)
+		s.stores = append(s.stores, stores.Items...)
 	}
 	slices.Sort(s.namespaces)
 	return nil
 }
 
-// fillNodes writes the nodes, and returns the verdict on each.
-func (s *policyScope) fillNodes() map[string]region.Verdict {
-	verdicts := map[string]region.Verdict{}
+// fillNodes writes the nodes. One that the rules find inside counts once its label is
+// written: pods cannot be placed there before.
+func (s *policyScope) fillNodes() {
 	var eligible []string
 	var refused []residencyv1.RefusedNode
 	for i := range s.nodes {
-		n := &s.nodes[i]
-		v := decideNode(n, s.policy)
-		verdicts[n.Name] = v
+		name := s.nodes[i].Name
+		v := s.nodesBy[name].verdict
 		if v.Eligible {
-			eligible = append(eligible, n.Name)
+			eligible = append(eligible, name)
 			continue
 		}
-		refused = append(refused, residencyv1.RefusedNode{Name: n.Name, Reason: string(v.Reason), Message: conditions.Truncate(v.Message, 512)})
+		refused = append(refused, residencyv1.RefusedNode{Name: name, Reason: string(v.Reason), Message: conditions.Truncate(v.Message, 512)})
 	}
 	slices.Sort(eligible)
 	slices.SortFunc(refused, func(a, b residencyv1.RefusedNode) int { return strings.Compare(a.Name, b.Name) })
 	st := &s.policy.Status
 	st.EligibleNodes, st.EligibleNodeCount = first(eligible, maxEligible), count(eligible)
 	st.RefusedNodes, st.RefusedNodeCount = first(refused, maxRefused), count(refused)
-	return verdicts
-}
-
-// fillViolations counts what rests or runs outside although it is governed. Volumes come
-// first: what rests outside stays outside.
-func (s *policyScope) fillViolations(verdicts map[string]region.Verdict) {
-	var found []residencyv1.Violation
-	for i := range s.volumes {
-		v := &s.volumes[i]
-		if v.Spec.ClaimRef == nil || !slices.Contains(s.namespaces, v.Spec.ClaimRef.Namespace) {
-			continue
-		}
-		if verdict, _ := volumeVerdict(v, s.policy); !verdict.Eligible {
-			found = append(found, violation("PersistentVolume", "", v.Name, verdict))
-		}
-	}
-	for i := range s.pods {
-		p := &s.pods[i]
-		if p.Spec.NodeName == "" || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue
-		}
-		verdict, known := verdicts[p.Spec.NodeName]
-		if !known {
-			verdict = region.Verdict{Reason: "RegionUnknown", Message: "node " + p.Spec.NodeName + " does not exist"}
-		}
-		if !verdict.Eligible {
-			found = append(found, violation("Pod", p.Namespace, p.Name, verdict))
-		}
-	}
-	slices.SortStableFunc(found, func(a, b residencyv1.Violation) int {
-		return cmp.Or(-strings.Compare(a.Kind[:2], b.Kind[:2]), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
-	s.policy.Status.Violations = residencyv1.ViolationSummary{Count: count(found), Worst: first(found, maxViolations)}
-}
-
-func violation(kind, namespace, name string, v region.Verdict) residencyv1.Violation {
-	return residencyv1.Violation{Kind: kind, Namespace: namespace, Name: name, Reason: string(v.Reason), Message: conditions.Truncate(v.Message, 512)}
 }
 
 // outcome tells whether the policy does what it is for.
-func (s *policyScope) outcome(guardErr error) conditions.Outcome {
+func (s *policyScope) outcome() conditions.Outcome {
 	p := s.policy
 	switch {
 	case !p.DeletionTimestamp.IsZero():
 		return conditions.NotReady(residencyv1.ReasonInUse,
 			fmt.Sprintf("%d namespaces still carry this policy's name; an attestor may take the label away", len(s.namespaces)))
-	case guardErr != nil:
-		return conditions.NotReady(residencyv1.ReasonGuardMissing, guardMessage(guardErr))
+	case errors.Is(s.guardErr, errPrefixTaken):
+		return conditions.Stalled(residencyv1.ReasonClassPrefixTaken, s.guardErr.Error()+"; create this policy with another one")
+	case s.guardErr != nil:
+		return conditions.NotReady(residencyv1.ReasonGuardMissing, guardMessage(s.guardErr))
+	case s.force.reason == residencyv1.ReasonGuardNotUnderstood:
+		return conditions.NotReady(s.force.reason, s.force.message)
+	case s.force.reason == residencyv1.ReasonNotYetEnforced:
+		return conditions.Waiting(s.force.reason, s.force.message)
 	case *p.Status.EligibleNodeCount == 0:
 		return conditions.NotReady(residencyv1.ReasonNoEligibleNode,
 			"no node is attested to be inside; status.refusedNodes tells why, and a node in "+strings.Join(p.Spec.Nodes.Regions, ", ")+" would count")
@@ -148,7 +131,7 @@ func (s *policyScope) outcome(guardErr error) conditions.Outcome {
 
 func guardMessage(err error) string {
 	if err == nil {
-		return "the API server enforces this spec"
+		return "the compiled policies in the API server are those of this spec"
 	}
 	return "the guard could not be installed; the manager's log tells why"
 }

@@ -23,6 +23,7 @@ func ownPolicy(t *testing.T, change func(*residencyv1.ResidencyPolicy)) *residen
 	t.Helper()
 	p := sample(t, "00-policy", "ResidencyPolicy", "", &residencyv1.ResidencyPolicy{})
 	p.Name = rig.Name("policy")
+	p.Spec.Storage.ClassPrefix = p.Name + "-" // no two policies share a prefix
 	if change != nil {
 		change(p)
 	}
@@ -157,19 +158,22 @@ func TestAPolicyAndItsGuardStayWhileTheyGovern(t *testing.T) {
 		}
 		return nil
 	})
-	if err := rig.Client.Delete(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
-	waitPolicy(t, p, policySays(p, "Ready", "False", residencyv1.ReasonInUse))
+	who := attestor(t)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { // once the guard knows the namespace
+		if err := who.Delete(ctx, p.DeepCopy(), client.DryRunAll); err == nil || !strings.Contains(err.Error(), "namespaces still carry its name") {
+			return fmt.Errorf("deleting a policy that governs: %w", err)
+		}
+		return nil
+	})
 	guard := &arv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "residency-" + p.Name + "-pod-placement"}}
 	if _, err := get(t.Context(), guard); err != nil {
-		t.Errorf("the guard went before its time: %v", err)
+		t.Errorf("there is no guard: %v", err)
 	}
-	attestor := rig.As(t, "somebody", "system:masters", "residency:attestors")
 	free := []byte(`{"metadata":{"labels":{"residency.maodian.dev/policy":null}}}`)
-	if err := attestor.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, client.RawPatch("application/merge-patch+json", free)); err != nil {
+	if err := who.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, client.RawPatch("application/merge-patch+json", free)); err != nil {
 		t.Fatal(err)
 	}
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { return client.IgnoreNotFound(who.Delete(ctx, p.DeepCopy())) })
 	for _, o := range []client.Object{p, guard} {
 		envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
 			if err := rig.Client.Get(ctx, client.ObjectKeyFromObject(o), o); !apierrors.IsNotFound(err) {
@@ -220,5 +224,18 @@ func TestAPolicyWithoutNodesSaysSo(t *testing.T) {
 	waitPolicy(t, p, policySays(p, "Ready", "False", residencyv1.ReasonNoEligibleNode))
 	if m := metaCondition(p.Status.Conditions, "Ready").Message; !strings.Contains(m, "cn-shanghai") {
 		t.Errorf("message %q does not say what would count", m)
+	}
+}
+
+func TestTwoPoliciesShareNoClassPrefix(t *testing.T) {
+	older := ownPolicy(t, nil)
+	waitPolicy(t, older, policySays(older, "Enforced", "True", residencyv1.ReasonEnforced))
+	p := ownPolicy(t, func(p *residencyv1.ResidencyPolicy) {
+		p.Spec.Storage.ClassPrefix = older.Spec.Storage.ClassPrefix + "more-"
+	})
+	waitPolicy(t, p, policySays(p, "Stalled", "True", residencyv1.ReasonClassPrefixTaken))
+	guard := &arv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "residency-" + p.Name + "-claims"}}
+	if err := rig.Client.Get(t.Context(), client.ObjectKeyFromObject(guard), guard); !apierrors.IsNotFound(err) {
+		t.Errorf("its guard was installed all the same: %v", err)
 	}
 }

@@ -20,6 +20,11 @@ func broken(c client.Client) residency.Deps {
 }
 
 func TestAnUnexpectedErrorIsInTheStatusOfEveryKind(t *testing.T) {
+	envtestrig.ErrorShows(t, rig, sample(t, "00-policy", "ResidencyPolicy", "", &residencyv1.ResidencyPolicy{}),
+		func(o *residencyv1.ResidencyPolicy) []metav1.Condition { return o.Status.Conditions },
+		func(c client.Client) reconcile.ObjectReconciler[*residencyv1.ResidencyPolicy] {
+			return &residency.PolicyReconciler{Deps: broken(c)}
+		})
 	envtestrig.ErrorShows(t, rig, sample(t, "20-store", "ConsentStore", "n", &residencyv1.ConsentStore{}),
 		func(o *residencyv1.ConsentStore) []metav1.Condition { return o.Status.Conditions },
 		func(c client.Client) reconcile.ObjectReconciler[*residencyv1.ConsentStore] {

@@ -87,6 +87,7 @@ func checkSecrets(t *testing.T, ns string) {
 func TestAStoreWaitsWhereNoNodeCanTakeIt(t *testing.T) {
 	p := sample(t, "00-policy", "ResidencyPolicy", "", &residencyv1.ResidencyPolicy{})
 	p.Name, p.Spec.Nodes.Regions, p.Spec.Nodes.Zones = rig.Name("empty"), []string{"cn-shanghai"}, []string{"cn-shanghai-a"}
+	p.Spec.Storage.ClassPrefix = p.Name + "-"
 	rig.Create(t, p)
 	cs := newStore(t, rig.Namespace(t, p.Name), nil)
 	waitStore(t, cs, "Ready", "False", residencyv1.ReasonNoEligibleNode)
@@ -289,7 +290,7 @@ func TestAVolumeOutsideIsFound(t *testing.T) {
 		"excluding a region says no place (F1)": {driver, corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyRegion, Operator: corev1.NodeSelectorOpNotIn, Values: []string{"cn-hongkong"}}, residencyv1.ReasonPlacementNotMainland},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := rig.Namespace(t, policyName)
+			ns := governed(t, ownPolicy(t, audit)) // such a volume is older than the guard
 			cs := newStore(t, ns, nil)
 			placeStore(t, cs, "hz1")
 			rig.Bind(t, ns, desired.StoreClaimName(cs.Name), c.driver, c.place)
@@ -363,9 +364,7 @@ func TestABundleHoldsWhatTheNamespaceDeclares(t *testing.T) {
 }
 
 func TestAHoldIsActiveWhenEveryStoreObeys(t *testing.T) {
-	p := sample(t, "00-policy", "ResidencyPolicy", "", &residencyv1.ResidencyPolicy{})
-	p.Name = rig.Name("held")
-	rig.Create(t, p)
+	p := ownPolicy(t, nil)
 	ns := rig.Namespace(t, p.Name)
 	cs := readyStore(t, ns)
 	s := stores.Of(ns, cs.Name)

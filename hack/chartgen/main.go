@@ -60,7 +60,13 @@ func run(config, templates string) error {
 	if err != nil {
 		return err
 	}
-	return write(filepath.Join(templates, "role.yaml"), text)
+	prober, err := os.ReadFile(filepath.Join(config, "rbac", "prober.yaml"))
+	if err != nil {
+		return fmt.Errorf("read the prober's rights: %w", err)
+	}
+	return errors.Join(
+		write(filepath.Join(templates, "role.yaml"), text),
+		write(filepath.Join(templates, "prober.yaml"), head+strings.ReplaceAll(string(prober), "namespace: maodian-system", "namespace: {{ .Release.Namespace }}")))
 }
 
 // crd wraps a CRD in its switch, escapes what Helm would take for a template of its own,

@@ -103,8 +103,8 @@ func (s *story) again(ctx context.Context) error {
 	}
 	objects, changed := 0, []string{}
 	for _, f := range files {
-		if strings.HasSuffix(f, "51-sendhold.yaml") {
-			continue // it was deleted by hand, which is what it is for
+		if strings.HasSuffix(f, "51-sendhold.yaml") || strings.HasSuffix(f, "80-exception.yaml") {
+			continue // the one was deleted by hand, which is what it is for; the other is an attestor's, for one incident
 		}
 		n, lines, err := s.applyAgain(ctx, f)
 		if err != nil {

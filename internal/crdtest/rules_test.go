@@ -96,6 +96,7 @@ var ruleCases = []struct {
 	{kind: "PrivacyNotice", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "a.b"}},
 	{kind: "TransferMechanism", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": strings.Repeat("a", 64)}},
 	{kind: "RegulatoryHold", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
+	{kind: "ResidencyException", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "LeadModel", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "Audience", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "SendHold", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
@@ -156,6 +157,10 @@ var ruleCases = []struct {
 	{kind: "RegulatoryHold", message: "`authority` may not change", accept: m{"spec.scope.recipients": nil}, reject: m{"spec.authority": "CAC"}},
 	{kind: "RegulatoryHold", message: "`reference` may not change", accept: m{}, reject: m{"spec.reference": "PSB-2026-119"}},
 	{kind: "RegulatoryHold", message: "`expiryTime` must be later than `effectiveTime`", accept: m{"spec.expiryTime": "2026-12-01T00:00:00Z"}, reject: m{"spec.expiryTime": "2026-11-01T00:00:00Z"}},
+
+	// ResidencyException.
+	{kind: "ResidencyException", message: "`spec` may not change", accept: m{}, reject: m{"spec.owner": "somebody else"}},
+	{kind: "ResidencyException", message: "`users` may not name an account of the system", accept: m{}, reject: m{"spec.users": l{"system:admin"}}},
 
 	// WeChatAccount.
 	{kind: "WeChatAccount", message: "`appID` may not change", accept: m{"spec.type": "SubscriptionAccount"}, reject: m{"spec.appID": "wxfedcba9876543210"}},

@@ -8,8 +8,10 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -40,11 +42,13 @@ func Controllers(wire func(*Rig, ctrl.Manager) error) Setup {
 	}
 }
 
-func (r *Rig) manager(config *rest.Config) (ctrl.Manager, error) {
-	return ctrl.NewManager(config, ctrl.Options{
-		Scheme:  r.Scheme,
-		Logger:  logr.Discard(),
-		Metrics: metricsserver.Options{BindAddress: "0"},
-		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+func (r *Rig) manager(cluster *rest.Config) (ctrl.Manager, error) {
+	return ctrl.NewManager(cluster, ctrl.Options{
+		Scheme: r.Scheme,
+		// a test may start the manager again
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Logger:     logr.Discard(),
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 }

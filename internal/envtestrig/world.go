@@ -25,15 +25,19 @@ import (
 const (
 	SystemNamespace = "maodian-system"
 	Manager         = "system:serviceaccount:maodian-system:maodian-manager"
+	Prober          = "system:serviceaccount:maodian-system:maodian-prober"
 )
 
 // AsManager returns credentials that have exactly the rights of config/rbac.
 func (r *Rig) AsManager(ctx context.Context) (*rest.Config, error) {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: SystemNamespace}}
-	if err := r.Client.Create(ctx, ns); err != nil {
+	if err := client.IgnoreAlreadyExists(r.Client.Create(ctx, ns)); err != nil {
 		return nil, fmt.Errorf("create system namespace: %w", err)
 	}
 	if err := r.ApplyFile(ctx, filepath.Join(Root(), "config", "rbac", "role.yaml")); err != nil {
+		return nil, err
+	}
+	if err := r.ApplyFile(ctx, filepath.Join(Root(), "config", "rbac", "prober.yaml")); err != nil {
 		return nil, err
 	}
 	subject := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: Manager}}
@@ -41,7 +45,7 @@ func (r *Rig) AsManager(ctx context.Context) (*rest.Config, error) {
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "maodian-manager"}}
 	local := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: SystemNamespace, Name: "maodian-manager"}, Subjects: subject,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "maodian-manager"}}
-	if err := errors.Join(r.Client.Create(ctx, cluster), r.Client.Create(ctx, local)); err != nil {
+	if err := errors.Join(client.IgnoreAlreadyExists(r.Client.Create(ctx, cluster)), client.IgnoreAlreadyExists(r.Client.Create(ctx, local))); err != nil {
 		return nil, fmt.Errorf("bind roles: %w", err)
 	}
 	config := rest.CopyConfig(r.Config)
@@ -97,7 +101,13 @@ func (r *Rig) Place(t *testing.T, p *corev1.Pod, node string) {
 	})
 }
 
-// PodStatus writes a pod's status as a kubelet would.
+// Controller acts as the cluster's own controllers do.
+func (r *Rig) Controller(t *testing.T) client.Client {
+	t.Helper()
+	return r.As(t, "system:kube-controller-manager", "system:masters")
+}
+
+// PodStatus writes a pod's status as a controller would.
 func (r *Rig) PodStatus(t *testing.T, p *corev1.Pod, change func(*corev1.PodStatus)) {
 	t.Helper()
 	Eventually(t, Soon, func(ctx context.Context) error {
@@ -105,11 +115,11 @@ func (r *Rig) PodStatus(t *testing.T, p *corev1.Pod, change func(*corev1.PodStat
 			return err
 		}
 		change(&p.Status)
-		return r.Client.Status().Update(ctx, p)
+		return r.Controller(t).Status().Update(ctx, p)
 	})
 }
 
-// Pod makes a pod with labels; the admission policies decide about it.
+// Pod makes a pod with labels, as the controller of a workload does; the admission policies decide about it.
 func (r *Rig) Pod(t *testing.T, namespace, name string, labels map[string]string) *corev1.Pod {
 	t.Helper()
 	p := &corev1.Pod{
@@ -118,7 +128,7 @@ func (r *Rig) Pod(t *testing.T, namespace, name string, labels map[string]string
 	}
 	Eventually(t, Soon, func(ctx context.Context) error { // a guard that has just been installed pins a moment later than it refuses
 		fresh := p.DeepCopy()
-		err := r.Client.Create(ctx, fresh)
+		err := r.Controller(t).Create(ctx, fresh)
 		*p = *fresh
 		return err
 	})
@@ -145,7 +155,13 @@ func (r *Rig) Bind(t *testing.T, namespace, claim, driver string, places ...core
 			}},
 		},
 	}
-	r.Create(t, v)
+	maker := r.Controller(t)
+	Eventually(t, Soon, func(ctx context.Context) error { // the guard learns of a namespace a moment after its creation
+		fresh := v.DeepCopy()
+		err := maker.Create(ctx, fresh)
+		*v = *fresh
+		return err
+	})
 	t.Cleanup(func() { _ = r.Client.Delete(context.Background(), v) })
 	before := c.DeepCopy()
 	c.Spec.VolumeName = v.Name

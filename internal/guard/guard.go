@@ -5,6 +5,7 @@
 package guard
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,9 +16,12 @@ import (
 	"strings"
 
 	arv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	arac "k8s.io/client-go/applyconfigurations/admissionregistration/v1"
 	metaac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingac "k8s.io/client-go/applyconfigurations/networking/v1"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -27,7 +31,7 @@ import (
 const (
 	policyLabel = metav1alpha1.PolicyLabel
 
-	// HashAnnotation holds the hash over the text of the whole guard.
+	// HashAnnotation holds the hash over the text of the object.
 	HashAnnotation = "residency.maodian.dev/text-hash"
 
 	// schedulerUser is who may bind pods.
@@ -37,11 +41,29 @@ const (
 	zoneKey   = "topology.kubernetes.io/zone"
 )
 
-// Options is what the compiler must know beside the policy.
+// Options is what the compiler must know of the cluster beside the policy.
 type Options struct {
 	// Manager is the user name of the manager, which attests nodes.
 	Manager string
+	// Prober is the user name under which the manager tries attacks, as dry runs.
+	Prober string
+	// Minor is the server's version, 37 of 1.37. Zero means the newest.
+	Minor int
+	// Governed lists the namespaces that carry the policy's mark: backups and deliveries name
+	// namespaces, and a policy cannot look up their labels.
+	Governed []string
+	// Exceptions are those in force.
+	Exceptions []Exception
 }
+
+// Oldest is the oldest server that a guard can be compiled for.
+const Oldest = 33
+
+// What newer servers add (leaks.md 8).
+const (
+	regionInBindings = 35 // PodTopologyLabels copies the node's region into a Binding
+	mutatingPolicies = 36 // MutatingAdmissionPolicy v1
+)
 
 // Guard is the compiled policy.
 type Guard struct {
@@ -51,10 +73,12 @@ type Guard struct {
 	Hash string
 }
 
-// Object is one admission policy or binding.
+// Object is one admission policy, binding or network policy.
 type Object struct {
-	// Kind is the kind, and Name the name, by which a stale object is told from a current one.
-	Kind, Name string
+	// Kind, Namespace and Name tell a stale object from a current one.
+	Kind, Namespace, Name string
+	// Hash is over the text of the object.
+	Hash string
 	// Apply is what to apply.
 	Apply runtime.ApplyConfiguration
 }
@@ -68,21 +92,51 @@ func Labels(policy string) map[string]string {
 // the definition of its kind, must not take the guard away (leaks.md F24).
 func Compile(p *residencyv1.ResidencyPolicy, o Options) (Guard, error) {
 	c := newCompiler(p, o)
-	topics := c.topics()
-	hash, err := hashOf(topics, c.pins(), p.Spec.Enforcement)
-	if err != nil {
-		return Guard{}, err
-	}
-	g := Guard{Hash: hash}
+	var g Guard
 	if p.Spec.Enforcement == residencyv1.EnforcementEnforce { // pinning a pod is more than warning of it
-		for _, t := range c.pins() {
-			g.Objects = append(g.Objects, c.mutating(t, hash)...)
+		for _, t := range c.pins() { // none before they exist: what is not pinned is refused
+			g.Objects = append(g.Objects, c.mutating(t)...)
 		}
+		g.Objects = append(g.Objects, c.defaultDeny()...)
 	}
-	for _, t := range topics {
-		g.Objects = append(g.Objects, c.validating(t, hash)...)
+	for _, t := range c.topics() {
+		g.Objects = append(g.Objects, c.validating(t)...)
 	}
-	return g, nil
+	return g, g.seal()
+}
+
+// seal writes the hash of each object's text on it, so that only what has changed is written
+// again, and takes the guard's from them.
+func (g *Guard) seal() error {
+	whole := sha256.New()
+	for i := range g.Objects {
+		o := &g.Objects[i]
+		text, err := json.Marshal(o.Apply)
+		if err != nil {
+			return fmt.Errorf("hash guard: %w", err)
+		}
+		sum := sha256.Sum256(text)
+		o.Hash = "sha256-" + hex.EncodeToString(sum[:])
+		whole.Write(sum[:])
+		annotate(o.Apply, map[string]string{HashAnnotation: o.Hash})
+	}
+	g.Hash = "sha256-" + hex.EncodeToString(whole.Sum(nil))
+	return nil
+}
+
+func annotate(o runtime.ApplyConfiguration, annotations map[string]string) {
+	switch o := o.(type) {
+	case *arac.ValidatingAdmissionPolicyApplyConfiguration:
+		o.WithAnnotations(annotations)
+	case *arac.ValidatingAdmissionPolicyBindingApplyConfiguration:
+		o.WithAnnotations(annotations)
+	case *arac.MutatingAdmissionPolicyApplyConfiguration:
+		o.WithAnnotations(annotations)
+	case *arac.MutatingAdmissionPolicyBindingApplyConfiguration:
+		o.WithAnnotations(annotations)
+	case *networkingac.NetworkPolicyApplyConfiguration:
+		o.WithAnnotations(annotations)
+	}
 }
 
 // topic is one validating policy before it has a name.
@@ -92,11 +146,21 @@ type topic struct {
 	conditions []named
 	variables  []named
 	checks     []check
-	// governed limits the topic to the namespaces of the policy. Without it, it applies to
-	// objects that stand in no namespace.
-	governed bool
+	where      scope
 }
 
+// scope tells in which namespaces a topic applies.
+type scope int
+
+const (
+	cluster   scope = iota // everywhere, and to objects that stand in no namespace
+	governed               // in the namespaces of the policy
+	others                 // in all namespaces but those
+	strangers              // in the others that are not approved for node agents
+)
+
+// rule selects requests. Kinds of the cluster itself have one version that counts; those of
+// others are matched in every version.
 type rule struct {
 	group      string
 	operations []arv1.OperationType
@@ -134,7 +198,19 @@ type compiler struct {
 	drivers      []string
 	topology     map[string][]string // allowed values of each topology key
 	registries   []string
+	hosts        []string
+	cidrs        []string
+	ingresses    []string // classes
+	gateways     []string // namespaces of gateways
+	audiences    []string
+	runtimes     []string // runtime classes
+	exclusive    bool
 	manager      string
+	prober       string
+	marked       []string // namespaces that carry the mark
+	minor        int
+	exceptions   []Exception
+	spec         residencyv1.ResidencyPolicySpec
 }
 
 func newCompiler(p *residencyv1.ResidencyPolicy, o Options) compiler {
@@ -152,7 +228,19 @@ func newCompiler(p *residencyv1.ResidencyPolicy, o Options) compiler {
 		drivers:      slices.Sorted(slices.Values(p.Spec.Storage.Drivers)),
 		topology:     topology(p),
 		registries:   slices.Sorted(slices.Values(p.Spec.Images.Registries)),
+		hosts:        slices.Sorted(slices.Values(p.Spec.Network.Hosts)),
+		cidrs:        slices.Sorted(slices.Values(p.Spec.Network.CIDRs)),
+		ingresses:    slices.Sorted(slices.Values(p.Spec.Network.IngressClasses)),
+		gateways:     slices.Sorted(slices.Values(p.Spec.Network.GatewayNamespaces)),
+		audiences:    slices.Sorted(slices.Values(p.Spec.Identities.TokenAudiences)),
+		runtimes:     slices.Sorted(slices.Values(p.Spec.Nodes.RuntimeClasses)),
+		exclusive:    p.Spec.Nodes.Sharing == residencyv1.SharingExclusive,
 		manager:      o.Manager,
+		prober:       o.Prober,
+		marked:       slices.Sorted(slices.Values(o.Governed)),
+		minor:        cmp.Or(o.Minor, mutatingPolicies),
+		exceptions:   sorted(o.Exceptions),
+		spec:         p.Spec,
 	}
 }
 
@@ -191,23 +279,6 @@ func lists(m map[string][]string) string {
 	return "{" + strings.Join(entries, ", ") + "}"
 }
 
-// hashOf covers whatever decides: names, expressions and the enforcement.
-func hashOf(topics []topic, pins []pin, e residencyv1.Enforcement) (string, error) {
-	var text strings.Builder
-	for _, t := range topics {
-		fmt.Fprintf(&text, "%s %+v %+v %+v %+v %t\n", t.name, t.resources, t.conditions, t.variables, t.checks, t.governed)
-	}
-	for _, p := range pins {
-		fmt.Fprintf(&text, "%s %+v %+v %q\n", p.name, p.resources, p.variables, p.patches)
-	}
-	b, err := json.Marshal([]string{text.String(), string(e)})
-	if err != nil {
-		return "", fmt.Errorf("hash guard: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	return "sha256-" + hex.EncodeToString(sum[:]), nil
-}
-
 func (c compiler) actions() []arv1.ValidationAction {
 	switch c.enforcement {
 	case residencyv1.EnforcementWarn:
@@ -223,14 +294,29 @@ func (c compiler) selector() *metaac.LabelSelectorApplyConfiguration {
 	return metaac.LabelSelector().WithMatchLabels(map[string]string{metav1alpha1.PolicyLabel: c.policy})
 }
 
-func (r rule) apply() *arac.NamedRuleWithOperationsApplyConfiguration {
-	return arac.NamedRuleWithOperations().WithAPIGroups(r.group).WithAPIVersions("v1").WithOperations(r.operations...).WithResources(r.resources...)
+// elsewhere selects every namespace that the policy does not govern, but the cluster's own.
+func (c compiler) elsewhere() *metaac.LabelSelectorApplyConfiguration {
+	return metaac.LabelSelector().WithMatchExpressions(
+		metaac.LabelSelectorRequirement().WithKey(metav1alpha1.PolicyLabel).WithOperator(metav1.LabelSelectorOpNotIn).WithValues(c.policy),
+		metaac.LabelSelectorRequirement().WithKey(corev1.LabelMetadataName).WithOperator(metav1.LabelSelectorOpNotIn).WithValues(metav1.NamespaceSystem))
 }
 
-func (c compiler) validating(t topic, hash string) []Object {
+func (r rule) apply(where scope) *arac.NamedRuleWithOperationsApplyConfiguration {
+	version := "*"
+	if r.group == "" || slices.Contains([]string{"apps", "batch", "storage.k8s.io", "rbac.authorization.k8s.io", "discovery.k8s.io", "networking.k8s.io"}, r.group) {
+		version = "v1"
+	}
+	out := arac.NamedRuleWithOperations().WithAPIGroups(r.group).WithAPIVersions(version).WithOperations(r.operations...).WithResources(r.resources...)
+	if where != cluster { // a namespace selector lets every object pass that stands in no namespace
+		out.WithScope(arv1.NamespacedScope)
+	}
+	return out
+}
+
+func (c compiler) validating(t topic) []Object {
 	match := arac.MatchResources()
 	for _, r := range t.resources {
-		match.WithResourceRules(r.apply())
+		match.WithResourceRules(r.apply(t.where))
 	}
 	spec := arac.ValidatingAdmissionPolicySpec().WithFailurePolicy(arv1.Fail).WithMatchConstraints(match)
 	for _, n := range t.conditions {
@@ -239,18 +325,36 @@ func (c compiler) validating(t topic, hash string) []Object {
 	for _, n := range t.variables {
 		spec.WithVariables(arac.Variable().WithName(n.name).WithExpression(n.expression))
 	}
+	excepted := ""
+	if slices.Contains(Excusable, t.name) {
+		if excepted = c.excepted(t.name); excepted == "false" {
+			excepted = ""
+		} else {
+			spec.WithVariables(arac.Variable().WithName("excepted").WithExpression(excepted))
+			spec.WithAuditAnnotations(arac.AuditAnnotation().WithKey("exception").WithValueExpression("variables.excepted ? request.userInfo.username + ' passed by an exception' : ''"))
+		}
+	}
 	for _, v := range t.checks {
+		if excepted != "" {
+			v.expression = "variables.excepted || (" + v.expression + ")"
+		}
 		spec.WithValidations(arac.Validation().WithExpression(v.expression).WithMessageExpression(c.message(v)))
 	}
 	bound := arac.ValidatingAdmissionPolicyBindingSpec().WithPolicyName(c.name(t.name)).WithValidationActions(c.actions()...)
-	if t.governed {
+	switch t.where {
+	case cluster: // no selector
+	case governed:
 		bound.WithMatchResources(arac.MatchResources().WithNamespaceSelector(c.selector()))
+	case others:
+		bound.WithMatchResources(arac.MatchResources().WithNamespaceSelector(c.elsewhere()))
+	case strangers:
+		bound.WithMatchResources(arac.MatchResources().WithNamespaceSelector(c.elsewhere().WithMatchExpressions(
+			metaac.LabelSelectorRequirement().WithKey(AgentsLabel).WithOperator(metav1.LabelSelectorOpNotIn).WithValues("approved"))))
 	}
 	name := c.name(t.name)
-	annotations := map[string]string{HashAnnotation: hash}
 	return []Object{
-		{"ValidatingAdmissionPolicy", name, arac.ValidatingAdmissionPolicy(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(spec)},
-		{"ValidatingAdmissionPolicyBinding", name, arac.ValidatingAdmissionPolicyBinding(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(bound)},
+		{Kind: "ValidatingAdmissionPolicy", Name: name, Apply: arac.ValidatingAdmissionPolicy(name).WithLabels(Labels(c.policy)).WithSpec(spec)},
+		{Kind: "ValidatingAdmissionPolicyBinding", Name: name, Apply: arac.ValidatingAdmissionPolicyBinding(name).WithLabels(Labels(c.policy)).WithSpec(bound)},
 	}
 }
 
@@ -259,9 +363,9 @@ func (c compiler) message(v check) string {
 	return quote("residency: "+string(v.code)+": ") + " + " + v.says + " + " + quote(" (policy "+c.policy+")")
 }
 
-func (c compiler) mutating(p pin, hash string) []Object {
+func (c compiler) mutating(p pin) []Object {
 	spec := arac.MutatingAdmissionPolicySpec().WithFailurePolicy(arv1.Fail).WithReinvocationPolicy(arv1.IfNeededReinvocationPolicy).
-		WithMatchConstraints(arac.MatchResources().WithResourceRules(p.resources.apply()))
+		WithMatchConstraints(arac.MatchResources().WithResourceRules(p.resources.apply(governed)))
 	for _, n := range p.variables {
 		spec.WithVariables(arac.Variable().WithName(n.name).WithExpression(n.expression))
 	}
@@ -271,9 +375,8 @@ func (c compiler) mutating(p pin, hash string) []Object {
 	bound := arac.MutatingAdmissionPolicyBindingSpec().WithPolicyName(c.name(p.name)).
 		WithMatchResources(arac.MatchResources().WithNamespaceSelector(c.selector()))
 	name := c.name(p.name)
-	annotations := map[string]string{HashAnnotation: hash}
 	return []Object{
-		{"MutatingAdmissionPolicy", name, arac.MutatingAdmissionPolicy(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(spec)},
-		{"MutatingAdmissionPolicyBinding", name, arac.MutatingAdmissionPolicyBinding(name).WithLabels(Labels(c.policy)).WithAnnotations(annotations).WithSpec(bound)},
+		{Kind: "MutatingAdmissionPolicy", Name: name, Apply: arac.MutatingAdmissionPolicy(name).WithLabels(Labels(c.policy)).WithSpec(spec)},
+		{Kind: "MutatingAdmissionPolicyBinding", Name: name, Apply: arac.MutatingAdmissionPolicyBinding(name).WithLabels(Labels(c.policy)).WithSpec(bound)},
 	}
 }

@@ -7,6 +7,9 @@ import (
 // pins write the attested label into nodeSelector, which is ANDed with everything else, and
 // the region into every nodeSelectorTerm, because terms are ORed.
 func (c compiler) pins() []pin {
+	if c.minor < mutatingPolicies {
+		return nil
+	}
 	return []pin{c.pinPods(), c.pinDaemonSets()}
 }
 
@@ -25,7 +28,7 @@ func (c compiler) pinPods() pin {
 			{"region", `{"key": dyn(variables.regionKey), "operator": dyn("In"), "values": dyn(variables.regions)}`},
 			{"required", `{"nodeSelectorTerms": [{"matchExpressions": [variables.region]}]}`},
 		},
-		patches: []string{patchSelector("object.spec", "/spec"), patchTerms},
+		patches: append([]string{patchSelector("object.spec", "/spec"), patchTerms}, c.patchTolerations("object.spec", "/spec")...),
 	}
 }
 
@@ -36,7 +39,7 @@ func (c compiler) pinDaemonSets() pin {
 		name:      "pin-daemonsets",
 		resources: rule{"apps", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"daemonsets"}},
 		variables: []named{{"key", quote(c.labelKey)}, {"jurisdiction", quote(c.jurisdiction)}},
-		patches:   []string{patchSelector("object.spec.template.spec", "/spec/template/spec")},
+		patches:   append([]string{patchSelector("object.spec.template.spec", "/spec/template/spec")}, c.patchTolerations("object.spec.template.spec", "/spec/template/spec")...),
 	}
 }
 
@@ -46,6 +49,19 @@ func patchSelector(spec, path string) string {
   [JSONPatch{op: "add", path: "` + path + `/nodeSelector", value: {variables.key: variables.jurisdiction}}] :
 (variables.key in ` + spec + `.nodeSelector) ? [] :
   [JSONPatch{op: "add", path: "` + path + `/nodeSelector/" + jsonpatch.escapeKey(variables.key), value: variables.jurisdiction}]`
+}
+
+// patchTolerations lets onto the nodes that the policy keeps for itself: a DaemonSet without
+// it would make no pod there at all (leaks.md F3).
+func (c compiler) patchTolerations(spec, path string) []string {
+	if !c.exclusive {
+		return nil
+	}
+	toleration := `{"key": ` + quote(TaintKey(c.jurisdiction)) + `, "operator": "Exists", "effect": "NoSchedule"}`
+	return []string{`!has(` + spec + `.tolerations) ?
+  [JSONPatch{op: "add", path: "` + path + `/tolerations", value: [` + toleration + `]}] :
+` + spec + `.tolerations.exists(t, t.?key.orValue("") == ` + quote(TaintKey(c.jurisdiction)) + `) ? [] :
+  [JSONPatch{op: "add", path: "` + path + `/tolerations/-", value: ` + toleration + `}]`}
 }
 
 const patchTerms = `variables.hasRequired ?

@@ -8,6 +8,19 @@ import (
 
 const selectedNode = "volume.kubernetes.io/selected-node"
 
+// classAnnotation is older than the field, and whoever makes or binds volumes reads it first.
+const classAnnotation = "volume.beta.kubernetes.io/storage-class"
+
+// annotatedClass is the class of a claim or volume, as the annotation says, or otherwise.
+func annotatedClass(object, otherwise string) string {
+	return object + ".metadata.?annotations[?" + quote(classAnnotation) + "].orValue(" + otherwise + ")"
+}
+
+// pinnedClass tells whether field or annotation names a class of the policy.
+func (c compiler) pinnedClass(object string) string {
+	return "(" + object + ".spec.?storageClassName.orValue('').startsWith(" + quote(c.classPrefix) + ") || " + annotatedClass(object, "''") + ".startsWith(" + quote(c.classPrefix) + "))"
+}
+
 // binders are who may bind a claim to a volume.
 var binders = []string{"system:kube-controller-manager", "system:serviceaccount:kube-system:persistent-volume-binder"}
 
@@ -18,10 +31,10 @@ func (c compiler) claims() topic {
 	const outside = reason.StorageNotMainland
 	return topic{
 		name:      "claims",
-		governed:  true,
+		where:     governed,
 		resources: []rule{{"", write, []string{"persistentvolumeclaims", "persistentvolumeclaims/status"}}},
 		conditions: []named{{"changed", "request.operation == 'CREATE' || object.spec != oldObject.spec || object.metadata.?annotations" + node +
-			" != oldObject.metadata.?annotations" + node}},
+			" != oldObject.metadata.?annotations" + node + " || " + annotatedClass("object", "''") + " != " + annotatedClass("oldObject", "''")}},
 		variables: []named{
 			{"prefix", quote(c.classPrefix)},
 			{"class", "object.spec.?storageClassName.orValue('')"},
@@ -33,6 +46,8 @@ func (c compiler) claims() topic {
 		checks: []check{
 			{outside, "variables.class.startsWith(variables.prefix)",
 				"'`storageClassName` must begin with ' + variables.prefix + ', not \"' + variables.class + '\"'"},
+			{outside, annotatedClass("object", "variables.class") + " == variables.class",
+				"'the annotation " + classAnnotation + " wins over `storageClassName`: leave it out'"},
 			{outside, "variables.volume == variables.volumeBefore || request.userInfo.username in " + list(binders),
 				"'`volumeName` may not be set by hand: the cluster binds the claim'"},
 			{outside, "!has(object.spec.selector)", "'`selector` may not be set: a volume is made for the claim'"},
@@ -54,9 +69,10 @@ func (c compiler) claims() topic {
 func (c compiler) classes() topic {
 	const outside = reason.StorageNotMainland
 	return topic{
-		name:       "storage-classes",
-		resources:  []rule{{"storage.k8s.io", write, []string{"storageclasses"}}},
-		conditions: []named{{"carries-the-prefix", "object.metadata.name.startsWith(" + quote(c.classPrefix) + ")"}},
+		name:      "storage-classes",
+		resources: []rule{{"storage.k8s.io", write, []string{"storageclasses"}}},
+		conditions: []named{{"carries-the-prefix", "object.metadata.name.startsWith(" + quote(c.classPrefix) + ")"},
+			{"changed", "request.operation == 'CREATE' || object.?allowedTopologies.orValue([]) != oldObject.?allowedTopologies.orValue([])"}}, // the rest never changes
 		variables: []named{
 			{"drivers", list(c.drivers)},
 			{"places", lists(c.topology)},

@@ -8,13 +8,32 @@ import (
 
 // topics are what the guard refuses, one policy for each concern.
 func (c compiler) topics() []topic {
-	return []topic{
-		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(),
-		c.binding(), c.claims(), c.classes(), c.services(), c.endpoints(),
-		c.interactive(), c.tokens(), c.copies(), c.roles(),
-		c.nodes(), c.namespaces(),
+	out := []topic{
+		// what runs, and where
+		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(), c.podEndpoints(), c.components(), c.binding(), c.nodes(), c.nodePools(),
+		// what rests, and where it is copied to
+		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
+		c.backupLocations(), c.backups(), c.databases(), c.objectStores(), c.replication(),
+		// what flows
+		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.crossCluster(),
+		c.webhooks(), c.apis(), c.podStatus(), c.nodeAddresses(),
+		// who may do what
+		c.interactive(), c.nodeProxy(), c.tokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
+		c.personalData(), c.configMaps(), c.ownKinds(),
+		// the guard itself
+		c.namespaces(), c.policies(), c.exceptionMarks(), c.exceptionObjects(), c.deliveries(),
 	}
+	if c.exclusive {
+		out = append(out, c.keepOff())
+	}
+	if c.prober != "" {
+		out = append(out, c.probes())
+	}
+	return out
 }
+
+// AgentsLabel marks namespaces whose pods may run on nodes that a policy keeps for itself.
+const AgentsLabel = "residency.maodian.dev/node-agents"
 
 var write = []arv1.OperationType{arv1.Create, arv1.Update}
 
@@ -23,9 +42,9 @@ var write = []arv1.OperationType{arv1.Create, arv1.Update}
 // has no region: hence the rule on who may bind.
 func (c compiler) binding() topic {
 	const outside = reason.PlacementNotMainland
-	return topic{
+	t := topic{
 		name:      "binding",
-		governed:  true,
+		where:     governed,
 		resources: []rule{{"", []arv1.OperationType{arv1.Create}, []string{"pods/binding", "bindings"}}},
 		variables: []named{
 			{"regions", list(c.regions)},
@@ -35,10 +54,14 @@ func (c compiler) binding() topic {
 		checks: []check{
 			{outside, "request.?subResource.orValue('') == 'binding'", "'the legacy resource bindings is closed: use pods/binding'"},
 			{outside, "request.userInfo.username == " + quote(schedulerUser), "'only the scheduler may bind pods, not ' + request.userInfo.username"},
-			{outside, "variables.region in variables.regions", "'node ' + object.target.name + ' lies in region \"' + variables.region + '\", which the policy does not list'"},
 			{outside, "variables.labels.all(k, k in " + list([]string{regionKey, zoneKey}) + ")", "'a binding may not rewrite labels of the pod'"},
 		},
 	}
+	if c.minor >= regionInBindings {
+		t.checks = append(t.checks, check{outside, "variables.region in variables.regions",
+			"'node ' + object.target.name + ' lies in region \"' + variables.region + '\", which the policy does not list'"})
+	}
+	return t
 }
 
 // nodes keeps the attested label in the hands of the manager and the attestors, and the place
@@ -59,7 +82,7 @@ func (c compiler) nodes() topic {
 			{"regionBefore", before(quote(regionKey))},
 			{"zone", label("object", quote(zoneKey))},
 			{"zoneBefore", before(quote(zoneKey))},
-			{"attestor", "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.attestors) + ")"},
+			{"attestor", c.attests()},
 		},
 		checks: []check{
 			{reason.NotAttested, "variables.now == variables.before || variables.attestor || request.userInfo.username == " + quote(c.manager),
@@ -72,22 +95,31 @@ func (c compiler) nodes() topic {
 }
 
 // namespaces keeps the mark, and with the namespace its data. A selector would look at the
-// new labels only and miss the request that removes the mark.
+// new labels only and miss the request that removes the mark. What already has content is
+// put under a policy by an attestor: nobody has looked at that content (leaks.md L47 to L49).
 func (c compiler) namespaces() topic {
+	mark := func(object, key string) string { return object + ".metadata.?labels[?" + quote(key) + "].orValue('')" }
 	return topic{
 		name: "namespaces",
-		resources: []rule{{"", []arv1.OperationType{arv1.Update, arv1.Delete},
+		resources: []rule{{"", []arv1.OperationType{arv1.Create, arv1.Update, arv1.Delete},
 			[]string{"namespaces", "namespaces/status", "namespaces/finalize"}}},
-		conditions: []named{{"governed", "oldObject.metadata.?labels[?" + quote(policyLabel) + "].orValue('') == " + quote(c.policy)}},
 		variables: []named{
-			{"now", "request.operation == 'DELETE' ? '' : object.metadata.?labels[?" + quote(policyLabel) + "].orValue('')"},
-			{"attestor", "request.userInfo.?groups.orValue([]).exists(g, g in " + list(c.attestors) + ")"},
+			{"now", "request.operation == 'DELETE' ? '' : " + mark("object", policyLabel)},
+			{"before", "request.operation == 'CREATE' ? '' : " + mark("oldObject", policyLabel)},
+			{"agents", "request.operation == 'DELETE' ? '' : " + mark("object", AgentsLabel)},
+			{"agentsBefore", "request.operation == 'CREATE' ? '' : " + mark("oldObject", AgentsLabel)},
+			{"attestor", c.attests()},
+			{"policy", quote(c.policy)},
 		},
 		checks: []check{
-			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.now == " + quote(c.policy) + " || variables.attestor",
+			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.before != variables.policy || variables.now == variables.policy || variables.attestor",
 				"'the label " + policyLabel + " of a governed namespace is changed by an attestor only'"},
-			{reason.GovernedNamespace, "request.operation != 'DELETE' || variables.attestor",
+			{reason.GovernedNamespace, "request.operation != 'UPDATE' || variables.now != variables.policy || variables.before == variables.policy || variables.attestor",
+				"'a namespace that exists is put under a policy by an attestor, who looks at what it holds; a new one is created with the label'"},
+			{reason.GovernedNamespace, "request.operation != 'DELETE' || variables.before != variables.policy || variables.attestor",
 				"'a governed namespace is deleted by an attestor only, since its data goes with it'"},
+			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.agents == variables.agentsBefore || variables.attestor || " + boolean(!c.exclusive),
+				"'the label " + AgentsLabel + " is written by an attestor only'"},
 		},
 	}
 }

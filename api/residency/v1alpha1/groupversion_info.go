@@ -25,6 +25,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&DataTransfer{}, &DataTransferList{},
 		&PrivacyNotice{}, &PrivacyNoticeList{},
 		&RegulatoryHold{}, &RegulatoryHoldList{},
+		&ResidencyException{}, &ResidencyExceptionList{},
 		&ResidencyPolicy{}, &ResidencyPolicyList{},
 		&TransferMechanism{}, &TransferMechanismList{},
 	)

@@ -22,12 +22,43 @@ const (
 	// ReasonNoViolations is used with Compliant (True).
 	ReasonNoViolations metav1alpha1.ConditionReason = "NoViolations"
 
+	// ReasonKindsUnread is used with Compliant (Unknown) when nothing was found outside, but
+	// a kind that is installed cannot be read.
+	ReasonKindsUnread metav1alpha1.ConditionReason = "KindsUnread"
+
+	// ReasonNodeCordoned is the reason of an event: a node outside was closed to new pods.
+	ReasonNodeCordoned metav1alpha1.ConditionReason = "NodeCordoned"
+
+	// ReasonPodsEvicted is the reason of an event: governed pods were evicted from nodes
+	// outside.
+	ReasonPodsEvicted metav1alpha1.ConditionReason = "PodsEvicted"
+
 	// ReasonGuardInstalled is used with GuardInstalled (True) when the compiled policies in
 	// the API server are the ones this spec compiles to.
 	ReasonGuardInstalled metav1alpha1.ConditionReason = "GuardInstalled"
 
 	// ReasonGuardMissing is used with GuardInstalled (False) when they are missing or differ.
 	ReasonGuardMissing metav1alpha1.ConditionReason = "GuardMissing"
+
+	// ReasonEnforced is used with Enforced (True) when every API server has refused an attack
+	// on each topic that can be tried.
+	ReasonEnforced metav1alpha1.ConditionReason = "Enforced"
+
+	// ReasonNotYetEnforced is used with Enforced (False) while an API server lets an attack
+	// pass, and with Enforced (Unknown) while none could be tried.
+	ReasonNotYetEnforced metav1alpha1.ConditionReason = "NotYetEnforced"
+
+	// ReasonNotEnforcing is used with Enforced (False) while `spec.enforcement` is not Enforce.
+	ReasonNotEnforcing metav1alpha1.ConditionReason = "NotEnforcing"
+
+	// ReasonGuardNotUnderstood is used with Enforced (False) when the API server warns of an
+	// expression of the guard.
+	ReasonGuardNotUnderstood metav1alpha1.ConditionReason = "GuardNotUnderstood"
+
+	// ReasonClassPrefixTaken is used with Ready (False) when an older policy has a class prefix
+	// that begins with this one's, or the other way round: the guard is not installed, because
+	// the two would refuse each other's volumes.
+	ReasonClassPrefixTaken metav1alpha1.ConditionReason = "ClassPrefixTaken"
 
 	// ReasonInUse is used with Ready (False) when the policy is being deleted while
 	// namespaces still carry its name.
@@ -39,14 +70,17 @@ const (
 	// ConditionCompliant says whether everything of the governed namespaces is inside.
 	ConditionCompliant metav1alpha1.ConditionType = "Compliant"
 
-	// ConditionGuardInstalled says whether the API server enforces this spec.
+	// ConditionGuardInstalled says whether the compiled policies are those of this spec.
 	ConditionGuardInstalled metav1alpha1.ConditionType = "GuardInstalled"
+
+	// ConditionEnforced says whether every API server refuses what the guard forbids.
+	ConditionEnforced metav1alpha1.ConditionType = "Enforced"
 )
 
 // ResidencyPolicyStatus is what the manager observed.
 // +kubebuilder:validation:MinProperties=1
 type ResidencyPolicyStatus struct {
-	// conditions are Ready, Compliant, GuardInstalled, and Reconciling or Stalled.
+	// conditions are Ready, Compliant, GuardInstalled, Enforced, and Reconciling or Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -139,6 +173,13 @@ type ViolationSummary struct {
 	// +kubebuilder:validation:Minimum=0
 	Count *int32 `json:"count,omitempty"`
 
+	// byKind counts them by the kind of the object. Kinds without any are left out.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +kubebuilder:validation:MaxItems=16
+	ByKind []KindCount `json:"byKind,omitempty"`
+
 	// worst lists up to 20 of them, the gravest first.
 	// +optional
 	// +listType=atomic
@@ -146,7 +187,21 @@ type ViolationSummary struct {
 	Worst []Violation `json:"worst,omitempty"`
 }
 
-// Violation is one object of a governed namespace that is outside.
+// KindCount is a number of objects of one kind.
+type KindCount struct {
+	// kind is the kind of the objects.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind,omitempty"`
+
+	// count is how many there are.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count int32 `json:"count,omitempty"`
+}
+
+// Violation is one object of, or about, a governed namespace that is outside.
 type Violation struct {
 	// kind is the kind of the object.
 	// +required

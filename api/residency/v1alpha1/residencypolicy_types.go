@@ -42,6 +42,30 @@ const (
 	AttestationAdministrator Attestation = "Administrator"
 )
 
+// Sharing says who else may run on the nodes that are inside.
+// +kubebuilder:validation:Enum=Shared;Exclusive
+type Sharing string
+
+// Sharing modes.
+const (
+	// SharingShared lets pods of other namespaces run beside governed ones.
+	SharingShared Sharing = "Shared"
+	// SharingExclusive keeps them off: a node agent can read the volumes and logs of a node.
+	SharingExclusive Sharing = "Exclusive"
+)
+
+// LostAttestation says what happens to governed pods on a node that is outside.
+// +kubebuilder:validation:Enum=Report;CordonAndEvict
+type LostAttestation string
+
+// What happens to pods on a node that lost its attestation.
+const (
+	// LostAttestationReport tells, and touches nothing.
+	LostAttestationReport LostAttestation = "Report"
+	// LostAttestationCordonAndEvict closes the node and evicts the policy's pods from it.
+	LostAttestationCordonAndEvict LostAttestation = "CordonAndEvict"
+)
+
 // ResidencyPolicySpec declares where the data of governed namespaces may rest and flow.
 // A namespace chooses its policy by the label residency.maodian.dev/policy.
 type ResidencyPolicySpec struct {
@@ -156,6 +180,30 @@ type PolicyNodes struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([-a-z0-9]+[.])*node-restriction[.]kubernetes[.]io/[-a-z0-9.]+$')",message="`labelKey` must lie under node-restriction.kubernetes.io: a kubelet could write any other"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="`labelKey` may not change: running pods are pinned by it"
 	LabelKey string `json:"labelKey,omitempty"`
+
+	// sharing says who else may run on these nodes. Unset means Shared. With Exclusive, other
+	// namespaces need the label residency.maodian.dev/node-agents: approved, which only
+	// attestors write, to tolerate the taint of these nodes.
+	// +optional
+	Sharing Sharing `json:"sharing,omitempty"`
+
+	// runtimeClasses lists the runtime classes that governed pods may name. Unset means none:
+	// a runtime class can run a pod on another machine.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	RuntimeClasses []string `json:"runtimeClasses,omitempty"`
+
+	// onLostAttestation says what happens when a governed pod runs on a node that is
+	// outside. Unset means Report. CordonAndEvict closes the node to new pods and evicts
+	// the pods of this policy's namespaces, where disruption budgets allow it; it acts only
+	// while `enforcement` is Enforce, and opens no node again.
+	// +optional
+	OnLostAttestation LostAttestation `json:"onLostAttestation,omitempty"`
 }
 
 // PolicyStorage says which volumes are inside the jurisdiction.
@@ -226,6 +274,28 @@ type PolicyNetwork struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, isCIDR(c))",message="each of `cidrs` must be an address range such as 10.0.0.0/8"
 	// +kubebuilder:validation:XValidation:rule="self.all(c, !c.endsWith('/0'))",message="`cidrs` may not hold the whole internet"
 	CIDRs []string `json:"cidrs,omitempty"`
+
+	// ingressClasses lists the classes whose controllers run inside. Unset means that a
+	// governed namespace has no Ingress.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	IngressClasses []string `json:"ingressClasses,omitempty"`
+
+	// gatewayNamespaces lists the namespaces to whose Gateways routes may attach. Unset means
+	// those of the route's own namespace.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	GatewayNamespaces []string `json:"gatewayNamespaces,omitempty"`
 }
 
 // PolicyIdentities names who may do what others may not.
@@ -240,7 +310,8 @@ type PolicyIdentities struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(g, !g.startsWith('system:'))",message="`attestors` may not hold a group of the system"
 	Attestors []string `json:"attestors,omitempty"`
 
-	// breakGlass lists groups that may open a shell in governed pods. Unset means nobody.
+	// breakGlass lists groups whose members a ResidencyException may let into governed pods.
+	// Unset means nobody.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -259,6 +330,17 @@ type PolicyIdentities struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	Schedulers []string `json:"schedulers,omitempty"`
+
+	// tokenAudiences lists the audiences that tokens of governed service accounts may name,
+	// beside the API server's own. Unset means none: a token for another audience can be the
+	// key to a cloud abroad.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	TokenAudiences []string `json:"tokenAudiences,omitempty"`
 }
 
 // ResidencyPolicy declares a jurisdiction and what counts as inside it.

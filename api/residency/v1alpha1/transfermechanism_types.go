@@ -115,6 +115,7 @@ type MechanismScope struct {
 // Reasons of TransferMechanism, beside those in api/meta/v1alpha1.
 const (
 	// ReasonInForce is used with Ready (True) while transfers may rely on the mechanism.
+	// ResidencyException uses it too, while the guard honours it.
 	ReasonInForce metav1alpha1.ConditionReason = "InForce"
 
 	// ReasonMechanismNotInForce is used with Ready (False) before effectiveTime, or while the

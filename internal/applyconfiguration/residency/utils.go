@@ -37,6 +37,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.HoldScopeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ImpactAssessment"):
 		return &residencyv1alpha1.ImpactAssessmentApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KindCount"):
+		return &residencyv1alpha1.KindCountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LedgerState"):
 		return &residencyv1alpha1.LedgerStateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MechanismScope"):
@@ -79,6 +81,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.RegulatoryHoldSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RegulatoryHoldStatus"):
 		return &residencyv1alpha1.RegulatoryHoldStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyException"):
+		return &residencyv1alpha1.ResidencyExceptionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyExceptionSpec"):
+		return &residencyv1alpha1.ResidencyExceptionSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyExceptionStatus"):
+		return &residencyv1alpha1.ResidencyExceptionStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyPolicy"):
 		return &residencyv1alpha1.ResidencyPolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyPolicySpec"):

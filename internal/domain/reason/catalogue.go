@@ -60,7 +60,10 @@ var catalogue = map[Code]Info{
 	NetworkNotInPolicy:      {Deny, []string{"spec.network"}, "traffic of the namespace could be led elsewhere", "let a Service with a selector lead to pods of the namespace"},
 	CredentialsExposed:      {Deny, []string{"PIPL 51"}, "rights or credentials of the namespace would be in other hands", "keep them with the pods and people of the namespace"},
 	InteractiveAccessClosed: {Deny, []string{"PIPL 51", "spec.identities.breakGlass"}, "a shell or a proxy into a pod that holds personal data", "ask somebody of a break-glass group"},
-	GovernedNamespace:       {Deny, []string{"PIPL 51", "spec.identities.attestors"}, "the mark of a governed namespace, or the namespace itself, would go", "ask an attestor"},
+	GovernedNamespace:       {Deny, []string{"PIPL 51", "spec.identities.attestors"}, "the mark of a governed namespace, the namespace itself, or its policy would go or be loosened", "ask an attestor"},
+	ExceptionNotGranted:     {Deny, []string{"PIPL 51", "spec.identities.breakGlass"}, "no ResidencyException in force lets this person do this", "ask an attestor for one"},
+	NodeReserved:            {Deny, []string{"spec.nodes.sharing"}, "the nodes of the policy are kept for governed pods", "run elsewhere, or ask an attestor to approve the namespace for node agents"},
+	PersonalDataInSpec:      {Deny, []string{"PIPL 51", "CSL 42"}, "a text looks like personal data, which may not stand in the Kubernetes API", "take it out, or say in the annotation residency.maodian.dev/not-personal-data why it is none"},
 
 	NotInAudience:       {Filter, []string{"spec.audienceRef"}, "the audience expression does not match", "none"},
 	NoSubscriptionGrant: {Filter, []string{"WeChat subscription notification"}, "no unused grant for this template", "ask for the subscription on a page; one grant carries one message"},

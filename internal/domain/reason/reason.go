@@ -88,6 +88,9 @@ const (
 	CredentialsExposed      Code = "CredentialsExposed"
 	InteractiveAccessClosed Code = "InteractiveAccessClosed"
 	GovernedNamespace       Code = "GovernedNamespace"
+	ExceptionNotGranted     Code = "ExceptionNotGranted"
+	NodeReserved            Code = "NodeReserved"
+	PersonalDataInSpec      Code = "PersonalDataInSpec"
 
 	// Channel codes: ours, not of law.md 8.6.
 	NotInAudience       Code = "NotInAudience"

@@ -276,6 +276,8 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Enforcement
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExceptionTopic
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.FieldName
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldActivity
@@ -312,6 +314,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reviewByTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.KindCount
+  map:
+    fields:
+    - name: count
+      type:
+        scalar: numeric
+    - name: kind
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LedgerState
   map:
     fields:
@@ -325,6 +336,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LegalBasis
+  scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LostAttestation
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.MechanismScope
   map:
@@ -437,6 +450,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: tokenAudiences
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.PolicyImages
   map:
     fields:
@@ -455,7 +474,19 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: gatewayNamespaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: hosts
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: ingressClasses
       type:
         list:
           elementType:
@@ -470,12 +501,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: labelKey
       type:
         scalar: string
+    - name: onLostAttestation
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.LostAttestation
     - name: regions
       type:
         list:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: runtimeClasses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: sharing
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Sharing
     - name: zones
       type:
         list:
@@ -736,6 +779,73 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyException
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyExceptionSpec
+    - name: status
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyExceptionStatus
+      default:
+        observedGeneration: -1
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyExceptionSpec
+  map:
+    fields:
+    - name: namespaces
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: notAfterTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: owner
+      type:
+        scalar: string
+    - name: policyName
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: topics
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExceptionTopic
+          elementRelationship: associative
+    - name: users
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyExceptionStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyPolicy
   map:
     fields:
@@ -871,6 +981,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: necessity
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalizedText
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Sharing
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreEncryption
   map:
     fields:
@@ -1029,6 +1141,14 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ViolationSummary
   map:
     fields:
+    - name: byKind
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.KindCount
+          elementRelationship: associative
+          keys:
+          - kind
     - name: count
       type:
         scalar: numeric

@@ -12,10 +12,15 @@ package v1alpha1
 type PolicyIdentitiesApplyConfiguration struct {
 	// attestors lists groups that may write the attested label and weaken this policy.
 	Attestors []string `json:"attestors,omitempty"`
-	// breakGlass lists groups that may open a shell in governed pods. Unset means nobody.
+	// breakGlass lists groups whose members a ResidencyException may let into governed pods.
+	// Unset means nobody.
 	BreakGlass []string `json:"breakGlass,omitempty"`
 	// schedulers lists the schedulers that governed pods may name.
 	Schedulers []string `json:"schedulers,omitempty"`
+	// tokenAudiences lists the audiences that tokens of governed service accounts may name,
+	// beside the API server's own. Unset means none: a token for another audience can be the
+	// key to a cloud abroad.
+	TokenAudiences []string `json:"tokenAudiences,omitempty"`
 }
 
 // PolicyIdentitiesApplyConfiguration constructs a declarative configuration of the PolicyIdentities type for use with
@@ -50,6 +55,16 @@ func (b *PolicyIdentitiesApplyConfiguration) WithBreakGlass(values ...string) *P
 func (b *PolicyIdentitiesApplyConfiguration) WithSchedulers(values ...string) *PolicyIdentitiesApplyConfiguration {
 	for i := range values {
 		b.Schedulers = append(b.Schedulers, values[i])
+	}
+	return b
+}
+
+// WithTokenAudiences adds the given value to the TokenAudiences field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the TokenAudiences field.
+func (b *PolicyIdentitiesApplyConfiguration) WithTokenAudiences(values ...string) *PolicyIdentitiesApplyConfiguration {
+	for i := range values {
+		b.TokenAudiences = append(b.TokenAudiences, values[i])
 	}
 	return b
 }

@@ -14,6 +14,12 @@ type PolicyNetworkApplyConfiguration struct {
 	Hosts []string `json:"hosts,omitempty"`
 	// cidrs lists address ranges.
 	CIDRs []string `json:"cidrs,omitempty"`
+	// ingressClasses lists the classes whose controllers run inside. Unset means that a
+	// governed namespace has no Ingress.
+	IngressClasses []string `json:"ingressClasses,omitempty"`
+	// gatewayNamespaces lists the namespaces to whose Gateways routes may attach. Unset means
+	// those of the route's own namespace.
+	GatewayNamespaces []string `json:"gatewayNamespaces,omitempty"`
 }
 
 // PolicyNetworkApplyConfiguration constructs a declarative configuration of the PolicyNetwork type for use with
@@ -38,6 +44,26 @@ func (b *PolicyNetworkApplyConfiguration) WithHosts(values ...string) *PolicyNet
 func (b *PolicyNetworkApplyConfiguration) WithCIDRs(values ...string) *PolicyNetworkApplyConfiguration {
 	for i := range values {
 		b.CIDRs = append(b.CIDRs, values[i])
+	}
+	return b
+}
+
+// WithIngressClasses adds the given value to the IngressClasses field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the IngressClasses field.
+func (b *PolicyNetworkApplyConfiguration) WithIngressClasses(values ...string) *PolicyNetworkApplyConfiguration {
+	for i := range values {
+		b.IngressClasses = append(b.IngressClasses, values[i])
+	}
+	return b
+}
+
+// WithGatewayNamespaces adds the given value to the GatewayNamespaces field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the GatewayNamespaces field.
+func (b *PolicyNetworkApplyConfiguration) WithGatewayNamespaces(values ...string) *PolicyNetworkApplyConfiguration {
+	for i := range values {
+		b.GatewayNamespaces = append(b.GatewayNamespaces, values[i])
 	}
 	return b
 }

@@ -23,6 +23,18 @@ type PolicyNodesApplyConfiguration struct {
 	// labelKey is the attested node label. A kubelet cannot write labels under
 	// node-restriction.kubernetes.io, so only the manager and attestors can.
 	LabelKey *string `json:"labelKey,omitempty"`
+	// sharing says who else may run on these nodes. Unset means Shared. With Exclusive, other
+	// namespaces need the label residency.maodian.dev/node-agents: approved, which only
+	// attestors write, to tolerate the taint of these nodes.
+	Sharing *residencyv1alpha1.Sharing `json:"sharing,omitempty"`
+	// runtimeClasses lists the runtime classes that governed pods may name. Unset means none:
+	// a runtime class can run a pod on another machine.
+	RuntimeClasses []string `json:"runtimeClasses,omitempty"`
+	// onLostAttestation says what happens when a governed pod runs on a node that is
+	// outside. Unset means Report. CordonAndEvict closes the node to new pods and evicts
+	// the pods of this policy's namespaces, where disruption budgets allow it; it acts only
+	// while `enforcement` is Enforce, and opens no node again.
+	OnLostAttestation *residencyv1alpha1.LostAttestation `json:"onLostAttestation,omitempty"`
 }
 
 // PolicyNodesApplyConfiguration constructs a declarative configuration of the PolicyNodes type for use with
@@ -64,5 +76,31 @@ func (b *PolicyNodesApplyConfiguration) WithAttestation(value residencyv1alpha1.
 // If called multiple times, the LabelKey field is set to the value of the last call.
 func (b *PolicyNodesApplyConfiguration) WithLabelKey(value string) *PolicyNodesApplyConfiguration {
 	b.LabelKey = &value
+	return b
+}
+
+// WithSharing sets the Sharing field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Sharing field is set to the value of the last call.
+func (b *PolicyNodesApplyConfiguration) WithSharing(value residencyv1alpha1.Sharing) *PolicyNodesApplyConfiguration {
+	b.Sharing = &value
+	return b
+}
+
+// WithRuntimeClasses adds the given value to the RuntimeClasses field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the RuntimeClasses field.
+func (b *PolicyNodesApplyConfiguration) WithRuntimeClasses(values ...string) *PolicyNodesApplyConfiguration {
+	for i := range values {
+		b.RuntimeClasses = append(b.RuntimeClasses, values[i])
+	}
+	return b
+}
+
+// WithOnLostAttestation sets the OnLostAttestation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OnLostAttestation field is set to the value of the last call.
+func (b *PolicyNodesApplyConfiguration) WithOnLostAttestation(value residencyv1alpha1.LostAttestation) *PolicyNodesApplyConfiguration {
+	b.OnLostAttestation = &value
 	return b
 }

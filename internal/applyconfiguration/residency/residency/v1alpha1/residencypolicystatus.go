@@ -14,7 +14,7 @@ import (
 //
 // ResidencyPolicyStatus is what the manager observed.
 type ResidencyPolicyStatusApplyConfiguration struct {
-	// conditions are Ready, Compliant, GuardInstalled, and Reconciling or Stalled.
+	// conditions are Ready, Compliant, GuardInstalled, Enforced, and Reconciling or Stalled.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes; -1 means none yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`

@@ -8,7 +8,7 @@ package v1alpha1
 // ViolationApplyConfiguration represents a declarative configuration of the Violation type for use
 // with apply.
 //
-// Violation is one object of a governed namespace that is outside.
+// Violation is one object of, or about, a governed namespace that is outside.
 type ViolationApplyConfiguration struct {
 	// kind is the kind of the object.
 	Kind *string `json:"kind,omitempty"`

@@ -12,6 +12,8 @@ package v1alpha1
 type ViolationSummaryApplyConfiguration struct {
 	// count is the number of all violations.
 	Count *int32 `json:"count,omitempty"`
+	// byKind counts them by the kind of the object. Kinds without any are left out.
+	ByKind []KindCountApplyConfiguration `json:"byKind,omitempty"`
 	// worst lists up to 20 of them, the gravest first.
 	Worst []ViolationApplyConfiguration `json:"worst,omitempty"`
 }
@@ -27,6 +29,19 @@ func ViolationSummary() *ViolationSummaryApplyConfiguration {
 // If called multiple times, the Count field is set to the value of the last call.
 func (b *ViolationSummaryApplyConfiguration) WithCount(value int32) *ViolationSummaryApplyConfiguration {
 	b.Count = &value
+	return b
+}
+
+// WithByKind adds the given value to the ByKind field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ByKind field.
+func (b *ViolationSummaryApplyConfiguration) WithByKind(values ...*KindCountApplyConfiguration) *ViolationSummaryApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithByKind")
+		}
+		b.ByKind = append(b.ByKind, *values[i])
+	}
 	return b
 }
 
