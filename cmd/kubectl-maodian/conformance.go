@@ -70,8 +70,7 @@ func (o conformanceOptions) run(ctx context.Context, config *rest.Config, name s
 	}
 	suffix := rand.String(5)
 	where := conformance.Where{
-		Governed: "maodian-conformance-" + suffix, Free: "maodian-conformance-free-" + suffix, Manager: o.manager,
-		Attestors: first(p.Spec.Identities.Attestors), BreakGlass: first(p.Spec.Identities.BreakGlass), Values: residency.Values(p),
+		Governed: "maodian-conformance-" + suffix, Free: "maodian-conformance-free-" + suffix, Manager: o.manager, Values: residency.Values(p),
 	}
 	runner, err := conformance.NewRunner(config, where)
 	if err != nil {
@@ -141,7 +140,7 @@ func tidy(config *rest.Config, runner *conformance.Runner, where conformance.Whe
 	defer cancel()
 	err := runner.Clean(ctx)
 	as := rest.CopyConfig(config)
-	as.Impersonate = rest.ImpersonationConfig{UserName: "maodian-conformance", Groups: []string{where.Attestors, "system:masters"}}
+	as.Impersonate = rest.ImpersonationConfig{UserName: "maodian-conformance", Groups: []string{where.Values["attestors"], "system:masters"}}
 	k, connectErr := newClient(as)
 	if connectErr != nil {
 		return errors.Join(err, connectErr)
@@ -163,11 +162,4 @@ func newClient(config *rest.Config) (client.Client, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	return k, nil
-}
-
-func first(items []string) string {
-	if len(items) == 0 {
-		return ""
-	}
-	return items[0]
 }

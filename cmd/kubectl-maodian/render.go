@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,7 @@ type renderOptions struct {
 	prober     string
 	static     bool
 	folder     string
+	exceptions []guard.Exception
 }
 
 func newRender(c *cluster) *cobra.Command {
@@ -123,6 +125,11 @@ func (o *renderOptions) fetch(ctx context.Context, config *rest.Config, name str
 			o.namespaces = append(o.namespaces, n.Name)
 		}
 	}
+	var exceptions residencyv1.ResidencyExceptionList
+	if err := k.List(ctx, &exceptions); err != nil {
+		return nil, fmt.Errorf("list exceptions: %w", err)
+	}
+	o.exceptions, _ = guard.InForce(exceptions.Items, name, time.Now())
 	if o.minor == 0 {
 		o.minor, err = proving.ServerMinor(config)
 	}
@@ -130,8 +137,9 @@ func (o *renderOptions) fetch(ctx context.Context, config *rest.Config, name str
 }
 
 func (o *renderOptions) print(out io.Writer, p *residencyv1.ResidencyPolicy) error {
-	options := guard.Options{Manager: o.manager, Prober: o.prober, Minor: o.minor, Governed: o.namespaces}
+	options := guard.Options{Manager: o.manager, Prober: o.prober, Minor: o.minor, Governed: o.namespaces, Exceptions: o.exceptions}
 	if o.static {
+		options.Exceptions = nil // a file on disk does not end by itself
 		manifests, err := guard.Static(p, options)
 		if err != nil {
 			return err

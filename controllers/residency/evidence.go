@@ -2,7 +2,6 @@ package residency
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -51,10 +50,7 @@ func (l LogEvidence) Record(_ context.Context, e Entry) {
 }
 
 // book remembers what was recorded as outside, so that each finding is recorded once.
-type book struct {
-	mu    sync.Mutex
-	pages map[string]page // by policy
-}
+type book struct{ byPolicy[page] }
 
 // page holds the findings of one policy, and when each was seen first.
 type page map[finding]time.Time
@@ -67,10 +63,8 @@ type finding struct {
 // compare returns what is new and what is gone, and keeps the new page. What belongs to kinds
 // that could not be read is neither.
 func (b *book) compare(policy string, now page, unread map[placement.Kind]bool) (found, cleared page) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	found, cleared = page{}, page{}
-	before := b.pages[policy]
+	before := b.get(policy) // one policy is looked at by one worker at a time
 	for f, at := range now {
 		if first, ok := before[f]; ok {
 			now[f] = first
@@ -88,17 +82,8 @@ func (b *book) compare(policy string, now page, unread map[placement.Kind]bool) 
 			cleared[f] = at
 		}
 	}
-	if b.pages == nil {
-		b.pages = map[string]page{}
-	}
-	b.pages[policy] = now
+	b.put(policy, now)
 	return found, cleared
-}
-
-func (b *book) forget(policy string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.pages, policy)
 }
 
 // record writes what has changed since the last look.

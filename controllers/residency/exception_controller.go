@@ -3,8 +3,6 @@ package residency
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,10 +19,6 @@ import (
 	"github.com/maodian-dev/maodian/internal/guard"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
-
-// longestException is what an exception may last. The guard asks the same of who grants one;
-// an object older than the guard is held to it here.
-const longestException = 24 * time.Hour
 
 // ExceptionReconciler tells whether an exception is in force. The policy's own controller
 // compiles it into the guard.
@@ -55,16 +49,12 @@ func exceptionOutcome(e *residencyv1.ResidencyException, now time.Time, policyEx
 	switch {
 	case !now.Before(e.Spec.NotAfterTime.Time):
 		return conditions.NotReady(residencyv1.ReasonEnded, "ended at `spec.notAfterTime`; delete it")
-	case tooLong(e):
+	case guard.TooLong(e):
 		return conditions.Stalled(residencyv1.ReasonTooLong, "`spec.notAfterTime` is more than 24 hours after creation: it is not honoured; create another")
 	case !policyExists:
 		return conditions.NotReady(residencyv1.ReasonPolicyNotFound, "no ResidencyPolicy "+e.Spec.PolicyName)
 	}
 	return conditions.Ready(residencyv1.ReasonInForce, "honoured until `spec.notAfterTime`; "+e.Spec.Owner+" answers for it")
-}
-
-func tooLong(e *residencyv1.ResidencyException) bool {
-	return e.Spec.NotAfterTime.Sub(e.CreationTimestamp.Time) > longestException
 }
 
 // exceptionEvents tells when one begins and ends.
@@ -77,27 +67,6 @@ func exceptionEvents(before, after *residencyv1.ResidencyException) []applying.E
 		return []applying.Event{applying.Warning(residencyv1.ReasonInForce, "Except", "the guard of %s is open in part: %s", after.Spec.PolicyName, is.Message)}
 	}
 	return []applying.Event{applying.Normal(metav1alpha1.ConditionReason(is.Reason), "Except", "%s", is.Message)}
-}
-
-// inForce returns the exceptions of a policy that the guard is to honour, and when the first
-// of them ends.
-func inForce(list []residencyv1.ResidencyException, policy string, now time.Time) (out []guard.Exception, end time.Time) {
-	for i := range list {
-		e := &list[i]
-		if e.Spec.PolicyName != policy || !e.DeletionTimestamp.IsZero() || tooLong(e) || !now.Before(e.Spec.NotAfterTime.Time) {
-			continue
-		}
-		topics := make([]string, len(e.Spec.Topics))
-		for i, t := range e.Spec.Topics {
-			topics[i] = string(t)
-		}
-		out = append(out, guard.Exception{Name: e.Name, Users: e.Spec.Users, Namespaces: e.Spec.Namespaces, Topics: topics, NotAfter: e.Spec.NotAfterTime.Time})
-		if end.IsZero() || e.Spec.NotAfterTime.Time.Before(end) {
-			end = e.Spec.NotAfterTime.Time
-		}
-	}
-	slices.SortFunc(out, func(a, b guard.Exception) int { return strings.Compare(a.Name, b.Name) })
-	return out, end
 }
 
 // exceptionOf maps an exception to the policy that it is of.

@@ -33,8 +33,8 @@ const policyFinalizer = "residency.maodian.dev/guard"
 type PolicyReconciler struct {
 	Deps
 
-	installed installed
-	proofs    proofs
+	installed byPolicy[map[string]written] // by kind, namespace and name
+	proofs    byPolicy[proved]
 	book      book
 	gauges    gauges
 	kinds     *installedKinds
@@ -71,6 +71,9 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, p *residencyv1.Residen
 			return append(policyEvents(before, after), s.told...)
 		},
 	})
+	if _, told := s.unusable(); told {
+		return res, err // somebody must edit something: trying again would not help
+	}
 	return res, applying.FirstError(err, s.guardErr)
 }
 
@@ -86,8 +89,8 @@ func (r *PolicyReconciler) run(ctx context.Context, s *policyScope) (*conditions
 	if err := r.judge(ctx, s); err != nil {
 		return nil, applying.FirstError(nodesErr, err)
 	}
+	r.record(ctx, s) // what is wrong is on record before anything is done about it
 	repairErr := r.repair(ctx, s)
-	r.record(ctx, s)
 	outcome := r.summarize(ctx, s)
 	return &outcome, applying.FirstError(nodesErr, repairErr)
 }
@@ -161,6 +164,7 @@ func (r *PolicyReconciler) byName(ctx context.Context, req ctrl.Request) (ctrl.R
 			r.gauges.forget(req.Name)
 			r.book.forget(req.Name)
 			r.proofs.forget(req.Name)
+			r.installed.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -210,7 +214,7 @@ func (r *PolicyReconciler) summarize(ctx context.Context, s *policyScope) condit
 	s.force.write(p, now)
 	c := s.compliance()
 	conditions.Set(&p.Status.Conditions, p.Generation, now, residencyv1.ConditionCompliant, c.Status, c.Reason, c.Message)
-	r.gauges.set(p.Name, reading{s.tally.ByReason(), map[string]int{
+	r.gauges.put(p.Name, reading{s.tally.ByReason(), map[string]int{
 		nodesAttested: int(*p.Status.EligibleNodeCount), nodesRefused: int(*p.Status.RefusedNodeCount),
 	}})
 	return s.outcome()

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
-	"sync"
 
 	arv1 "k8s.io/api/admissionregistration/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -16,34 +14,14 @@ import (
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
+	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/guard"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
-// written is one object of a guard as it was written last.
+// written is one object of a guard as it was written last: what nobody touched and what has
+// not changed is not written again at every event of every node.
 type written struct{ hash, version string }
-
-// installed remembers what was written, so that what nobody touched and what has not changed
-// is not written again at every event of every node.
-type installed struct {
-	mu    sync.Mutex
-	known map[string]map[string]written // by policy, and by kind, namespace and name
-}
-
-func (i *installed) get(policy string) map[string]written {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return maps.Clone(i.known[policy])
-}
-
-func (i *installed) note(policy string, have map[string]written) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.known == nil {
-		i.known = map[string]map[string]written{}
-	}
-	i.known[policy] = have
-}
 
 // installGuard applies the compiled policy and removes what it no longer holds.
 func (r *PolicyReconciler) installGuard(ctx context.Context, s *policyScope) error {
@@ -66,8 +44,8 @@ func (r *PolicyReconciler) installGuard(ctx context.Context, s *policyScope) err
 	s.guard = have
 	versions := versionsOf(have)
 	last, now := r.installed.get(s.policy.Name), map[string]written{}
-	defer func() { r.installed.note(s.policy.Name, now) }() // also what was written before an error
-	var failed []error                                      // one topic that cannot be written leaves no other open
+	defer func() { r.installed.put(s.policy.Name, now) }() // also what was written before an error
+	var failed []error                                     // one topic that cannot be written leaves no other open
 	for _, o := range g.Objects {
 		key := guardKey(o.Kind, o.Namespace, o.Name)
 		if w, ok := last[key]; ok && w.hash == o.Hash && w.version == versions[key] {
@@ -104,7 +82,7 @@ func (r *PolicyReconciler) guardOptions(s *policyScope) (guard.Options, error) {
 		return guard.Options{}, fmt.Errorf("%w: the server is 1.%d", errServerTooOld, minor)
 	}
 	now := r.Clock.Now()
-	exceptions, end := inForce(s.exceptions, s.policy.Name, now)
+	exceptions, end := guard.InForce(s.exceptions, s.policy.Name, now)
 	if !end.IsZero() {
 		s.exceptionEnds = end.Sub(now)
 	}
@@ -130,6 +108,17 @@ func rival(p *residencyv1.ResidencyPolicy, all []residencyv1.ResidencyPolicy) st
 
 // errServerTooOld is for a server that cannot evaluate the guard.
 var errServerTooOld = fmt.Errorf("a guard needs Kubernetes 1.%d", guard.Oldest)
+
+// unusable tells what somebody must change before there can be a guard.
+func (s *policyScope) unusable() (conditions.Outcome, bool) {
+	switch {
+	case errors.Is(s.guardErr, errPrefixTaken):
+		return conditions.Stalled(residencyv1.ReasonClassPrefixTaken, s.guardErr.Error()+"; create this policy with another one"), true
+	case errors.Is(s.guardErr, errServerTooOld):
+		return conditions.Stalled(residencyv1.ReasonGuardMissing, s.guardErr.Error()), true
+	}
+	return conditions.Outcome{}, false
+}
 
 func guardKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
 

@@ -347,8 +347,8 @@ func TestGaugesReadAsPublished(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g.set("cn", reading{[]placement.Count{{Kind: placement.Pod, Reason: reason.RegionUnknown, N: 2}}, map[string]int{nodesAttested: 3, nodesRefused: 1}})
-	g.set("gone", reading{nil, map[string]int{nodesAttested: 9}})
+	g.put("cn", reading{[]placement.Count{{Kind: placement.Pod, Reason: reason.RegionUnknown, N: 2}}, map[string]int{nodesAttested: 3, nodesRefused: 1}})
+	g.put("gone", reading{nil, map[string]int{nodesAttested: 9}})
 	g.forget("gone")
 	families, err := registry.Gather()
 	if err != nil {

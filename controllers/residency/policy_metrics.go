@@ -1,9 +1,6 @@
 package residency
 
 import (
-	"maps"
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/maodian-dev/maodian/internal/domain/placement"
@@ -11,10 +8,7 @@ import (
 
 // gauges shows the last look at every policy. They are made when somebody asks, so a policy
 // that is gone leaves no series behind.
-type gauges struct {
-	mu   sync.Mutex
-	last map[string]reading // by policy
-}
+type gauges struct{ byPolicy[reading] }
 
 // reading is what one look found.
 type reading struct {
@@ -27,21 +21,6 @@ const (
 	nodesAttested = "attested"
 	nodesRefused  = "refused"
 )
-
-func (g *gauges) set(policy string, r reading) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.last == nil {
-		g.last = map[string]reading{}
-	}
-	g.last[policy] = r
-}
-
-func (g *gauges) forget(policy string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.last, policy)
-}
 
 func violationsGauge() *prometheus.Desc {
 	return prometheus.NewDesc("maodian_residency_violations", "Objects of governed namespaces that are outside.", []string{"policy", "kind", "reason"}, nil)
@@ -59,11 +38,8 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (g *gauges) Collect(to chan<- prometheus.Metric) {
-	g.mu.Lock()
-	last := maps.Clone(g.last)
-	g.mu.Unlock()
 	violations, nodes := violationsGauge(), nodesGauge()
-	for policy, r := range last {
+	for policy, r := range g.all() {
 		for _, c := range r.violations {
 			to <- prometheus.MustNewConstMetric(violations, prometheus.GaugeValue, float64(c.N), policy, string(c.Kind), string(c.Reason))
 		}

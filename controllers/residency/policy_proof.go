@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	arv1 "k8s.io/api/admissionregistration/v1"
@@ -24,37 +23,11 @@ const (
 	proofRetry    = 2 * time.Second
 )
 
-// proofs remembers what was proved last, so that events do not repeat it.
-type proofs struct {
-	mu    sync.Mutex
-	known map[string]proved // by policy
-}
-
+// proved is what was proved last, so that events do not repeat it.
 type proved struct {
 	hash, namespace string
 	at              time.Time
 	proof           proving.Proof
-}
-
-func (p *proofs) get(policy string) proved {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.known[policy]
-}
-
-func (p *proofs) put(policy string, v proved) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.known == nil {
-		p.known = map[string]proved{}
-	}
-	p.known[policy] = v
-}
-
-func (p *proofs) forget(policy string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.known, policy)
 }
 
 // force is what is known of the guard's force.
@@ -94,6 +67,9 @@ func (r *PolicyReconciler) proveGuard(ctx context.Context, s *policyScope) force
 func judge(p proving.Proof, namespace string, wait time.Duration) force {
 	if len(p.Open) > 0 {
 		return force{metav1.ConditionFalse, residencyv1.ReasonNotYetEnforced, "not refused yet: " + strings.Join(first(p.Open, 10), ", "), proofRetry}
+	}
+	if len(p.Refused) == 0 {
+		return force{metav1.ConditionUnknown, residencyv1.ReasonNotYetEnforced, "no attack could be tried: the prober lacks its rights", proofRetry}
 	}
 	where := "in namespace " + namespace
 	if namespace == "" {

@@ -3,7 +3,6 @@ package residency
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,12 +109,13 @@ func (s *policyScope) fillNodes() {
 // outcome tells whether the policy does what it is for.
 func (s *policyScope) outcome() conditions.Outcome {
 	p := s.policy
+	unusable, told := s.unusable()
 	switch {
 	case !p.DeletionTimestamp.IsZero():
 		return conditions.NotReady(residencyv1.ReasonInUse,
 			fmt.Sprintf("%d namespaces still carry this policy's name; an attestor may take the label away", len(s.namespaces)))
-	case errors.Is(s.guardErr, errPrefixTaken):
-		return conditions.Stalled(residencyv1.ReasonClassPrefixTaken, s.guardErr.Error()+"; create this policy with another one")
+	case told:
+		return unusable
 	case s.guardErr != nil:
 		return conditions.NotReady(residencyv1.ReasonGuardMissing, guardMessage(s.guardErr))
 	case s.force.reason == residencyv1.ReasonGuardNotUnderstood:

@@ -3,6 +3,7 @@ package residency
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,8 +46,8 @@ func tainted(n *corev1.Node, policies []residencyv1.ResidencyPolicy) []corev1.Ta
 		want, ours := wanted[t.Key]
 		return ours && !want
 	})
-	for key, want := range wanted {
-		if want && !slices.ContainsFunc(out, func(t corev1.Taint) bool { return t.Key == key }) {
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if wanted[key] && !slices.ContainsFunc(out, func(t corev1.Taint) bool { return t.Key == key }) {
 			out = append(out, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoSchedule})
 		}
 	}

@@ -278,6 +278,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestAVolumeOutsideIsFound(t *testing.T) {
+	lenient := ownPolicy(t, audit) // such volumes are older than the guard
 	for name, c := range map[string]struct {
 		driver string
 		place  corev1.NodeSelectorRequirement
@@ -290,7 +291,7 @@ func TestAVolumeOutsideIsFound(t *testing.T) {
 		"excluding a region says no place (F1)": {driver, corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyRegion, Operator: corev1.NodeSelectorOpNotIn, Values: []string{"cn-hongkong"}}, residencyv1.ReasonPlacementNotMainland},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ns := governed(t, ownPolicy(t, audit)) // such a volume is older than the guard
+			ns := governed(t, lenient)
 			cs := newStore(t, ns, nil)
 			placeStore(t, cs, "hz1")
 			rig.Bind(t, ns, desired.StoreClaimName(cs.Name), c.driver, c.place)

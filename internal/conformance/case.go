@@ -24,6 +24,8 @@ type File struct {
 	Objects map[string]map[string]any `json:"objects"`
 	// Given are the objects that exist before, in the order to make them in.
 	Given []string `json:"given,omitempty"`
+	// Needs are placeholders without whose value no case of the file applies.
+	Needs []string `json:"needs,omitempty"`
 	Cases []Case   `json:"cases"`
 }
 
@@ -53,6 +55,9 @@ type Case struct {
 	// Everywhere tells that the rule holds in every namespace: otherwise an attack must pass
 	// where nothing is governed.
 	Everywhere bool `json:"everywhere,omitempty"`
+	// Needs are placeholders that the case does not hold, and without whose value it does not
+	// apply.
+	Needs []string `json:"needs,omitempty"`
 	// Topic is the concern, where it is another than the file's.
 	Topic string `json:"topic,omitempty"`
 	// Refused is the code of the refusal. Empty: the request passes.
@@ -102,7 +107,7 @@ func load(folder fs.FS, name string) (f File, err error) {
 	seen := map[string]bool{}
 	for i := range f.Cases {
 		c := &f.Cases[i]
-		c.complete(f.Topic)
+		c.complete(f)
 		if err := c.check(f); err != nil {
 			return f, fmt.Errorf("case %q: %w", c.Name, err)
 		}
@@ -114,8 +119,9 @@ func load(folder fs.FS, name string) (f File, err error) {
 	return f, nil
 }
 
-func (c *Case) complete(topic string) {
-	c.Topic, c.Verb, c.As, c.In = or(c.Topic, topic), or(c.Verb, "create"), or(c.As, "tenant"), or(c.In, "governed")
+func (c *Case) complete(f File) {
+	c.Needs = append(slices.Clone(f.Needs), c.Needs...)
+	c.Topic, c.Verb, c.As, c.In = or(c.Topic, f.Topic), or(c.Verb, "create"), or(c.As, "tenant"), or(c.In, "governed")
 }
 
 func or(value, otherwise string) string {

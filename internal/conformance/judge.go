@@ -30,14 +30,12 @@ type Result struct {
 	Why string `json:"why,omitempty"`
 	// Answer is the refusal of an attack.
 	Answer string `json:"answer,omitempty"`
-	// Admitted tells that an attack was let pass.
-	Admitted bool `json:"admitted,omitempty"`
+	// Cause is the error behind a failure; ErrAdmitted is an attack that was let pass.
+	Cause error `json:"-"`
 }
 
-// admitted is the error of an attack that was let pass.
-type admitted string
-
-func (a admitted) Error() string { return "admitted, want a refusal with " + string(a) }
+// ErrAdmitted says that an attack was let pass.
+var ErrAdmitted = errors.New("admitted")
 
 // Run tries every case under the guard: attacks are refused where the policy governs and, if
 // not Everywhere, pass where it does not; ordinary work passes in both.
@@ -66,8 +64,7 @@ func (r *Runner) each(ctx context.Context, files []File, try func(context.Contex
 			if errors.As(err, &skip) {
 				result.Verdict, result.Why = Skipped, string(skip)
 			} else if err != nil {
-				var passed admitted
-				result.Verdict, result.Why, result.Admitted = Failed, err.Error(), errors.As(err, &passed)
+				result.Verdict, result.Why, result.Cause = Failed, err.Error(), err
 			}
 			out.Results = append(out.Results, result)
 			if ctx.Err() != nil {
@@ -106,7 +103,7 @@ func (r *Runner) refuses(ctx context.Context, f File, c Case) (answer string, er
 	}
 	_, err = r.send(ctx, q)
 	if err == nil {
-		return "", admitted(c.Refused)
+		return "", fmt.Errorf("%w, want a refusal with %s", ErrAdmitted, c.Refused)
 	}
 	_, answer, found := strings.Cut(err.Error(), Refusal)
 	want, _ := r.values("").text(Refusal + c.Refused + ": ")

@@ -35,9 +35,8 @@ type Where struct {
 	Manager, Prober string
 	// Tenant is who attacks. Empty: somebody with every right.
 	Tenant string
-	// Attestors and BreakGlass are one group of each.
-	Attestors, BreakGlass string
-	// Values are what placeholders stand for, beside the namespaces.
+	// Values are what placeholders stand for, beside the namespaces. ${attestors} and
+	// ${breakGlass} are the groups of who asks as such.
 	Values Values
 }
 
@@ -73,15 +72,15 @@ func (r *Runner) identity(as string) rest.ImpersonationConfig {
 	case as == "tenant" && r.where.Tenant != "":
 		return rest.ImpersonationConfig{UserName: r.where.Tenant}
 	case as == "attestor":
-		id.Groups = append(id.Groups, r.where.Attestors)
+		id.Groups = append(id.Groups, r.where.Values["attestors"])
 	case as == "break-glass":
-		id.Groups = append(id.Groups, r.where.BreakGlass)
+		id.Groups = append(id.Groups, r.where.Values["breakGlass"])
 	case as == "manager":
 		id.UserName = r.where.Manager
 	case strings.HasPrefix(as, "user:"):
 		name, group, found := strings.Cut(strings.TrimPrefix(as, "user:"), "+")
 		if id.UserName = name; found {
-			roles := map[string]string{"attestor": r.where.Attestors, "break-glass": r.where.BreakGlass}
+			roles := map[string]string{"attestor": r.where.Values["attestors"], "break-glass": r.where.Values["breakGlass"]}
 			id.Groups = append(id.Groups, or(roles[group], group))
 		}
 	case strings.HasPrefix(as, "system:node:"):
@@ -154,22 +153,20 @@ func (r *Runner) concrete(f File, c Case, namespace string) (request, error) {
 	if c.Verb == "create" {
 		base = merge(base, c.Change)
 	}
-	filled, missing := values.fill(base)
+	for _, name := range c.Needs {
+		if values[name] == "" {
+			return request{}, notApplicable("the policy has no " + name)
+		}
+	}
+	filled, missing := values.fill(map[string]any{"base": base, "change": c.Change, "as": c.As})
 	if missing != "" {
 		return request{}, notApplicable("the policy has no " + missing)
 	}
-	change, missing := values.fill(c.Change)
-	if missing != "" {
-		return request{}, notApplicable("the policy has no " + missing)
-	}
-	as, missing := values.text(c.As)
-	if missing != "" {
-		return request{}, notApplicable("the policy has no " + missing)
-	}
-	c.As = as
-	c.Change, _ = change.(map[string]any)
+	parts, _ := filled.(map[string]any)
+	c.As, _ = parts["as"].(string)
+	c.Change, _ = parts["change"].(map[string]any)
 	object := &unstructured.Unstructured{}
-	object.Object, _ = filled.(map[string]any)
+	object.Object, _ = parts["base"].(map[string]any)
 	gvk := object.GroupVersionKind()
 	if about, ok := parents[c.Sub]; ok {
 		gvk = about
@@ -182,6 +179,9 @@ func (r *Runner) concrete(f File, c Case, namespace string) (request, error) {
 		return request{}, fmt.Errorf("find kind %s: %w", gvk.Kind, err)
 	}
 	req := request{Case: c, object: object, resource: mapping.Resource, kind: gvk, spaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace}
+	if req.spaced && namespace == "" {
+		return request{}, notApplicable("no namespace is governed")
+	}
 	if req.spaced {
 		object.SetNamespace(namespace)
 	}

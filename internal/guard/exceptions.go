@@ -8,6 +8,7 @@ import (
 
 	arv1 "k8s.io/api/admissionregistration/v1"
 
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
@@ -25,6 +26,36 @@ type Exception struct {
 	NotAfter   time.Time
 }
 
+// LongestException is what an exception may last. The guard asks the same of who grants one;
+// an object older than the guard is held to it by InForce.
+const LongestException = 24 * time.Hour
+
+// TooLong tells whether an exception lasts longer than any may.
+func TooLong(e *residencyv1.ResidencyException) bool {
+	return e.Spec.NotAfterTime.Sub(e.CreationTimestamp.Time) > LongestException
+}
+
+// InForce returns the exceptions of a policy that its guard honours now, and when the first of
+// them ends; a zero time where there is none.
+func InForce(list []residencyv1.ResidencyException, policy string, now time.Time) (out []Exception, end time.Time) {
+	for i := range list {
+		e := &list[i]
+		until := e.Spec.NotAfterTime.Time
+		if e.Spec.PolicyName != policy || !e.DeletionTimestamp.IsZero() || TooLong(e) || !now.Before(until) {
+			continue
+		}
+		topics := make([]string, len(e.Spec.Topics))
+		for i, t := range e.Spec.Topics {
+			topics[i] = string(t)
+		}
+		out = append(out, Exception{Name: e.Name, Users: e.Spec.Users, Namespaces: e.Spec.Namespaces, Topics: topics, NotAfter: until})
+		if end.IsZero() || until.Before(end) {
+			end = until
+		}
+	}
+	return out, end
+}
+
 // Excusable are the topics from which an exception can be made. Where data rest, run and are
 // copied to is not among them: no exception moves data outside.
 var Excusable = []string{
@@ -39,9 +70,10 @@ func sorted(exceptions []Exception) []Exception {
 
 // excepted is true for whom an exception lets pass. A request with an object needs the
 // annotation on it. What is created is dated by the API server, so that an exception ends in
-// time even while the manager is down; a request without an object ends with the text.
+// time even while the manager is down; a request without an object ends with the text. It is
+// empty where nothing is excepted.
 func (c compiler) excepted(topic string) string {
-	var any []string
+	var ways []string
 	for _, e := range c.exceptions {
 		if !slices.Contains(e.Topics, topic) {
 			continue
@@ -53,12 +85,9 @@ func (c compiler) excepted(topic string) string {
 		if topic == "interactive" || topic == "tokens" { // requests about an object, not with one
 			who = "(" + user + " && " + c.breaksGlass() + ")"
 		}
-		any = append(any, "(request.namespace in "+list(slices.Sorted(slices.Values(e.Namespaces)))+" && "+who+")")
+		ways = append(ways, "(request.namespace in "+list(slices.Sorted(slices.Values(e.Namespaces)))+" && "+who+")")
 	}
-	if len(any) == 0 {
-		return "false"
-	}
-	return strings.Join(any, " ||\n")
+	return strings.Join(ways, " ||\n")
 }
 
 // carried reads the annotation; of what makes pods, in the template too, since that is what

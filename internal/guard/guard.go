@@ -210,7 +210,6 @@ type compiler struct {
 	marked       []string // namespaces that carry the mark
 	minor        int
 	exceptions   []Exception
-	spec         residencyv1.ResidencyPolicySpec
 }
 
 func newCompiler(p *residencyv1.ResidencyPolicy, o Options) compiler {
@@ -240,7 +239,6 @@ func newCompiler(p *residencyv1.ResidencyPolicy, o Options) compiler {
 		marked:       slices.Sorted(slices.Values(o.Governed)),
 		minor:        cmp.Or(o.Minor, mutatingPolicies),
 		exceptions:   sorted(o.Exceptions),
-		spec:         p.Spec,
 	}
 }
 
@@ -327,12 +325,11 @@ func (c compiler) validating(t topic) []Object {
 	}
 	excepted := ""
 	if slices.Contains(Excusable, t.name) {
-		if excepted = c.excepted(t.name); excepted == "false" {
-			excepted = ""
-		} else {
-			spec.WithVariables(arac.Variable().WithName("excepted").WithExpression(excepted))
-			spec.WithAuditAnnotations(arac.AuditAnnotation().WithKey("exception").WithValueExpression("variables.excepted ? request.userInfo.username + ' passed by an exception' : ''"))
-		}
+		excepted = c.excepted(t.name)
+	}
+	if excepted != "" {
+		spec.WithVariables(arac.Variable().WithName("excepted").WithExpression(excepted))
+		spec.WithAuditAnnotations(arac.AuditAnnotation().WithKey("exception").WithValueExpression("variables.excepted ? request.userInfo.username + ' passed by an exception' : ''"))
 	}
 	for _, v := range t.checks {
 		if excepted != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	arv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,7 +96,7 @@ func whileTheManagerIsGone(t *testing.T, files []conformance.File) {
 	deadWebhook(t)
 	where := conformance.Where{
 		Governed: governed, Free: free, Manager: envtestrig.Manager, Prober: envtestrig.Prober,
-		Attestors: p.Spec.Identities.Attestors[0], BreakGlass: p.Spec.Identities.BreakGlass[0], Values: suitecases.Values(p),
+		Values: suitecases.Values(p),
 	}
 	runner, err := conformance.NewRunner(rig.Config, where)
 	if err != nil {
@@ -145,6 +146,35 @@ func deadWebhook(t *testing.T) {
 	}}}
 	rig.Create(t, hook)
 	t.Cleanup(func() { _ = rig.Client.Delete(context.Background(), hook) })
+}
+
+// getOutAlone goes the way that docs/guard.md describes where no manager runs any more.
+func (s *suite) getOutAlone(t *testing.T) {
+	t.Helper()
+	p, attestor := policy(), rig.As(t, "somebody", "system:masters", policy().Spec.Identities.Attestors[0])
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.governed}}
+	unmark := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"residency.maodian.dev/policy":null}}}`))
+	envtestrig.Refused(t, rig.Client.Patch(t.Context(), ns.DeepCopy(), unmark), "is changed by an attestor only")
+	if err := attestor.Patch(t.Context(), ns.DeepCopy(), unmark); err != nil {
+		t.Fatal(err)
+	}
+	ours := client.MatchingLabels{"residency.maodian.dev/policy": p.Name}
+	for _, kind := range []client.Object{
+		&arv1.ValidatingAdmissionPolicyBinding{}, &arv1.MutatingAdmissionPolicyBinding{}, &arv1.ValidatingAdmissionPolicy{}, &arv1.MutatingAdmissionPolicy{},
+	} {
+		if err := attestor.DeleteAllOf(t.Context(), kind, ours); err != nil {
+			t.Fatal(err)
+		}
+	}
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { // the API server lets go of a policy within a second
+		return errors.Join(
+			attestor.DeleteAllOf(ctx, &networkingv1.NetworkPolicy{}, ours, client.InNamespace(s.governed)),
+			client.IgnoreNotFound(attestor.Patch(ctx, p.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))),
+			client.IgnoreNotFound(attestor.Delete(ctx, p.DeepCopy())))
+	})
+	if err := rig.Client.Get(t.Context(), client.ObjectKeyFromObject(p), p); !apierrors.IsNotFound(err) {
+		t.Errorf("the policy is still there: %v", err)
+	}
 }
 
 // getOut goes the way that docs/guard.md describes, first without an attestor's rights.
