@@ -6,9 +6,6 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
-// changed spares what is older than the policy: it must still lose its finalizers.
-var changed = named{"changed", "request.operation == 'CREATE' || object.?spec.orValue({}) != oldObject.?spec.orValue({})"}
-
 // backupLocations whose name begins with the class prefix are inside: backups of governed
 // namespaces may use those and no others, so the name is a contract (leaks.md L50).
 func (c compiler) backupLocations() topic {

@@ -143,7 +143,7 @@ func (c compiler) exceptionObjects() topic {
 	return topic{
 		name:       "exception-objects",
 		resources:  []rule{{"residency.maodian.dev", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"residencyexceptions"}}},
-		conditions: []named{{"of-this-policy", "object.?spec.?policyName.orValue('') == " + quote(c.policy)}, specChanged[0]},
+		conditions: []named{{"of-this-policy", "object.?spec.?policyName.orValue('') == " + quote(c.policy)}, changed},
 		variables: []named{
 			{"end", "timestamp(object.?spec.?notAfterTime.orValue('1970-01-01T00:00:00Z'))"},
 			{"begin", "timestamp(object.metadata.creationTimestamp)"},

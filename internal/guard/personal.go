@@ -64,7 +64,7 @@ func personal(s string) string {
 
 // eachShape has one variable for each shape that some text holds: the API server bounds what
 // one expression costs. some wraps the test of a text.
-func eachShape(some func(test string) string, text string) (out []named, any string) {
+func eachShape(some func(test string) string, text string) (out []named, anywhere string) {
 	var found []string
 	for _, shape := range shapes {
 		out = append(out, named{shape.name, some(shape.in(text))})
@@ -162,11 +162,11 @@ var texts = map[string][]string{
 func (c compiler) ownKinds() topic {
 	var found []string
 	for _, kind := range slices.Sorted(maps.Keys(texts)) {
-		var any []string
+		var ways []string
 		for _, t := range texts[kind] {
-			any = append(any, personal(t)+" || "+mail(t))
+			ways = append(ways, personal(t)+" || "+mail(t))
 		}
-		found = append(found, "(request.kind.kind == "+quote(kind)+" && ("+strings.Join(any, " || ")+"))")
+		found = append(found, "(request.kind.kind == "+quote(kind)+" && ("+strings.Join(ways, " || ")+"))")
 	}
 	return topic{
 		name:  "own-kinds",
@@ -175,7 +175,7 @@ func (c compiler) ownKinds() topic {
 			{"marketing.maodian.dev", write, []string{"pushcampaigns", "audiences", "leadmodels", "sendholds"}},
 			{"residency.maodian.dev", write, []string{"datatransfers"}},
 		},
-		conditions: []named{specChanged[0], {"not-explained", "!(" + explained("object.metadata") + ")"}},
+		conditions: []named{changed, {"not-explained", "!(" + explained("object.metadata") + ")"}},
 		checks: []check{{reason.PersonalDataInSpec, "!(" + strings.Join(found, " || ") + ")",
 			"'a text in `spec` looks like it holds a phone number, an identity number, an openid or an e-mail address' + " + notPersonalSays}},
 	}

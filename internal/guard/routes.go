@@ -12,10 +12,6 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
-// specChanged lets the rest of an object change: a finalizer is removed from what was there
-// before the policy.
-var specChanged = []named{{"changed", "request.operation == 'CREATE' || object.?spec != oldObject.?spec"}}
-
 // ingressObjects use a class of the policy, and forward nothing elsewhere (leaks.md L39).
 func (c compiler) ingressObjects() topic {
 	return topic{
@@ -51,7 +47,7 @@ func (c compiler) routes() topic {
 		name:       "routes",
 		where:      governed,
 		resources:  []rule{{"gateway.networking.k8s.io", write, []string{"httproutes", "grpcroutes", "tlsroutes", "tcproutes", "udproutes"}}},
-		conditions: specChanged,
+		conditions: []named{changed},
 		variables: []named{
 			{"rules", "object.spec.?rules.orValue([])"},
 			{"gateways", list(c.gateways)},
@@ -74,7 +70,7 @@ func (c compiler) grants() topic {
 		name:       "gateways",
 		where:      governed,
 		resources:  []rule{{"gateway.networking.k8s.io", write, []string{"referencegrants", "gateways", "listenersets"}}},
-		conditions: specChanged,
+		conditions: []named{changed},
 		checks: []check{{reason.NetworkNotInPolicy, "false",
 			"'' + request.kind.kind + ' is closed here: make it in one of the namespaces of `spec.network.gatewayNamespaces`'"}},
 	}
@@ -184,7 +180,7 @@ func (c compiler) crossCluster() topic {
 			{"networking.istio.io", write, []string{"serviceentries", "workloadentries", "workloadgroups", "envoyfilters", "gateways"}},
 			{"skupper.io", write, []string{"sites", "connectors", "listeners", "links"}},
 		},
-		conditions: specChanged,
+		conditions: []named{changed},
 		checks:     []check{{reason.NetworkNotInPolicy, "false", "'' + request.kind.kind + ' would carry traffic of the namespace out of the cluster'"}},
 	}
 }

@@ -35,6 +35,9 @@ func (c compiler) topics() []topic {
 // AgentsLabel marks namespaces whose pods may run on nodes that a policy keeps for itself.
 const AgentsLabel = "residency.maodian.dev/node-agents"
 
+// changed spares what is older than the policy: it must still lose its finalizers.
+var changed = named{"changed", "request.operation == 'CREATE' || object.?spec.orValue({}) != oldObject.?spec.orValue({})"}
+
 var write = []arv1.OperationType{arv1.Create, arv1.Update}
 
 // binding closes the ways around the scheduler. The API server has written the node's own

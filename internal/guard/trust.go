@@ -59,8 +59,7 @@ func (c compiler) certificates() topic {
 // policies guards this very policy: who may not attest may tighten it, and no more.
 func (c compiler) policies() topic {
 	fewer := func(field string) string {
-		path := "spec." + strings.ReplaceAll(field, ".", ".?")
-		path = strings.Replace(path, "spec.", "spec.?", 1)
+		path := "spec.?" + strings.ReplaceAll(field, ".", ".?")
 		return "object." + path + ".orValue([]).all(x, x in oldObject." + path + ".orValue([]))"
 	}
 	var lists []string
@@ -85,7 +84,8 @@ func (c compiler) policies() topic {
 			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.attestor || (" + strings.Join(lists, " && ") + ")",
 				"'a list of a ResidencyPolicy is made longer by an attestor'"},
 			{reason.GovernedNamespace, "request.operation == 'DELETE' || variables.attestor || (object.spec.enforcement in ['Enforce', string(oldObject.spec.enforcement)] && object.spec.nodes.attestation in ['ProviderID', string(oldObject.spec.nodes.attestation)] && object.spec.storage.classPrefix == oldObject.spec.storage.classPrefix && object.spec.guardianConsentAge >= oldObject.spec.guardianConsentAge && object.spec.rulePack >= oldObject.spec.rulePack && " +
-				"(object.spec.processor.ciioStatus in ['Unknown', string(oldObject.spec.processor.ciioStatus)] || oldObject.spec.processor.ciioStatus == 'No') && object.spec.nodes.?sharing.orValue('Shared') in ['Exclusive', string(oldObject.spec.nodes.?sharing.orValue('Shared'))])",
+				"(object.spec.processor.ciioStatus in ['Unknown', string(oldObject.spec.processor.ciioStatus)] || oldObject.spec.processor.ciioStatus == 'No') && object.spec.nodes.?sharing.orValue('Shared') in ['Exclusive', string(oldObject.spec.nodes.?sharing.orValue('Shared'))] && " +
+				"object.spec.nodes.?onLostAttestation.orValue('Report') in ['CordonAndEvict', string(oldObject.spec.nodes.?onLostAttestation.orValue('Report'))])",
 				"'a ResidencyPolicy is loosened by an attestor'"},
 			{reason.GovernedNamespace, "size(variables.keeps) == 0 || variables.attestor || request.userInfo.username == " + quote(c.manager),
 				"'the finalizer ' + variables.keeps.join(', ') + ' is removed by the manager'"},

@@ -33,8 +33,7 @@ func (c compiler) volumes() topic {
 				"'a volume of this class must be made by one of ' + variables.drivers.join(', ') + ' (`spec.storage.drivers`)'"},
 			{outside, "object.spec.?csi.?volumeAttributes.orValue({}).all(k, !k.lowerAscii().matches(" + quote(addressing) + ") && !object.spec.csi.volumeAttributes[k].contains('://'))",
 				"'`volumeAttributes` may not name a server'"},
-			{outside, "size(variables.terms) > 0 && variables.terms.all(t, t.?matchExpressions.orValue([]).exists(e, e.operator == 'In' && (" +
-				"(e.key in variables.places && e.values.all(v, v in variables.places[e.key])) || (e.key == 'kubernetes.io/hostname' && has(object.spec.local)))))",
+			{outside, "size(variables.terms) > 0 && variables.terms.all(t, t.?matchExpressions.orValue([]).exists(e, e.operator == 'In' && e.key in variables.places && e.values.all(v, v in variables.places[e.key])))",
 				"'every term of `nodeAffinity` must lie in a region or zone of the policy, because terms are ORed'"},
 			{outside, annotatedClass("object", "object.spec.?storageClassName.orValue('')") + " == object.spec.?storageClassName.orValue('')",
 				"'the annotation " + classAnnotation + " wins over `storageClassName`: leave it out'"},

@@ -38,6 +38,7 @@ func Values(p *residencyv1.ResidencyPolicy) conformance.Values {
 		"zone":          first(s.Nodes.Zones),
 		"runtimeClass":  first(s.Nodes.RuntimeClasses),
 		"taint":         taint(s),
+		"repair":        repair(s),
 		"prefix":        s.Storage.ClassPrefix,
 		"driver":        first(s.Storage.Drivers),
 		"zoneKey":       zoneKey(s.Storage.TopologyKeys),
@@ -58,6 +59,14 @@ func taint(s residencyv1.ResidencyPolicySpec) string {
 		return ""
 	}
 	return "residency.maodian.dev/" + s.Jurisdiction
+}
+
+// repair is empty where nothing leaves a node that lost its attestation.
+func repair(s residencyv1.ResidencyPolicySpec) string {
+	if s.Nodes.OnLostAttestation != residencyv1.LostAttestationCordonAndEvict {
+		return ""
+	}
+	return string(s.Nodes.OnLostAttestation)
 }
 
 func zoneKey(keys []string) string {

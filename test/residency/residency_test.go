@@ -48,7 +48,7 @@ func policy() *residencyv1.ResidencyPolicy {
 			Processor: residencyv1.ProcessorIdentity{Name: "acme-china", Contact: "privacy@acme.example", CIIOStatus: residencyv1.CIIONo},
 			Nodes: residencyv1.PolicyNodes{
 				Regions: []string{"cn-hangzhou", "cn-north-1"}, Zones: []string{"cn-hangzhou-h", "cn-north-1a"}, Attestation: residencyv1.AttestationProviderID,
-				LabelKey: "maodian.node-restriction.kubernetes.io/jurisdiction", Sharing: residencyv1.SharingExclusive, RuntimeClasses: []string{"gvisor"},
+				LabelKey: "maodian.node-restriction.kubernetes.io/jurisdiction", Sharing: residencyv1.SharingExclusive, OnLostAttestation: residencyv1.LostAttestationCordonAndEvict, RuntimeClasses: []string{"gvisor"},
 			},
 			Storage: residencyv1.PolicyStorage{
 				ClassPrefix: "cn-mainland-", Drivers: []string{"disk.csi.test"},
