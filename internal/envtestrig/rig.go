@@ -121,7 +121,7 @@ func Root() string {
 }
 
 // As returns a client that acts as another user.
-func (r *Rig) As(t *testing.T, user string, groups ...string) client.Client {
+func (r *Rig) As(t testing.TB, user string, groups ...string) client.Client {
 	t.Helper()
 	config := rest.CopyConfig(r.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}

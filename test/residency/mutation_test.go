@@ -49,14 +49,14 @@ func (s *suite) eachIsNeeded(t *testing.T) {
 }
 
 // removeAll takes the whole guard away, bindings first.
-func removeAll(t *testing.T, g guard.Guard) {
+func removeAll(t testing.TB, g guard.Guard) {
 	t.Helper()
 	for _, o := range slices.Backward(g.Objects) {
 		remove(t, o)
 	}
 }
 
-func remove(t *testing.T, o guard.Object) {
+func remove(t testing.TB, o guard.Object) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name}
 	var object client.Object = &arv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta}
