@@ -15,6 +15,9 @@ import (
 // was asked.
 const stateColumns = `COALESCE(c.action, ''), COALESCE(c.at_ms, 0), COALESCE(c.revision, 0), COALESCE(c.separate, 0), COALESCE(c.control, ''), COALESCE(c.ends_ms, 0)`
 
+// personColumns are what else of a person decides.
+const personColumns = "s.age_band, s.guardian, s.guardian_revision"
+
 // stateRow reads stateColumns.
 type stateRow struct {
 	at, ends int64
