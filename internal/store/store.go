@@ -131,6 +131,8 @@ type Recorded struct {
 	Duplicate bool
 	// Acknowledged: nothing further is sent for what was withdrawn, if anything was.
 	Acknowledged bool
+	// Guardian is how far a guardian's consent is; empty where none is needed.
+	Guardian consent.GuardianState
 }
 
 // Choice is an answer to one item of the consent page.

@@ -50,6 +50,7 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		return store.Recorded{}, err
 	}
 	var id []byte
+	var who consent.Person
 	var withdrawn []string
 	ctx := context.WithoutCancel(patience) // as with an event
 	err = l.write.do(ctx, func(t *tx) (err error) {
@@ -59,13 +60,16 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
-		withdrawn, err = t.chooseAll(ctx, id, c)
+		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {
+			return err
+		}
+		who, err = personOf(ctx, t, id)
 		return err
 	})
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(patience, id, withdrawn)}, nil
+	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(patience, id, withdrawn), Guardian: shown(who, v)}, nil
 }
 
 // answerable refuses answers to what the notice does not ask.
