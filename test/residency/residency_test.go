@@ -35,7 +35,7 @@ var rig *envtestrig.Rig
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(envtestrig.Run(m, &rig))
+	os.Exit(envtestrig.Run(m, &rig, envtestrig.Scheduler))
 }
 
 // policy has every field that a case could need.
