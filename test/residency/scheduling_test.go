@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -281,8 +282,31 @@ func (w *placing) remove(t *testing.T) {
 		}
 		return nil
 	})
-	if err := rig.Client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(w.namespace), client.GracePeriodSeconds(0)); err != nil {
+	w.clear(t)
+}
+
+// clear deletes every pod but the one that is never bound.
+func (w *placing) clear(t *testing.T) {
+	t.Helper()
+	others := client.MatchingFieldsSelector{Selector: fields.OneTermNotEqualSelector("metadata.name", w.unbound.Name)}
+	if err := rig.Client.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(w.namespace), client.GracePeriodSeconds(0), others); err != nil {
 		t.Error(err)
+	}
+}
+
+// inside looks at every pod once more: none that waited has left meanwhile.
+func (w *placing) inside(t *testing.T) {
+	var pods corev1.PodList
+	if err := rig.Client.List(t.Context(), &pods, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(pods.Items) < len(scenarios) {
+		t.Errorf("%d pods are left, want at least one of each scenario", len(pods.Items))
+	}
+	for _, p := range pods.Items {
+		if p.Spec.NodeName != nowhere && p.Spec.NodeName != shanghai {
+			t.Errorf("%s runs on %q", p.Name, p.Spec.NodeName)
+		}
 	}
 }
 
@@ -303,6 +327,7 @@ func TestTheSchedulerKeepsPodsInside(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	w.clear(t)
 	defer w.remove(t)
 	w.install(t)
 	t.Run("under the guard they run in Shanghai or wait", func(t *testing.T) {
@@ -320,6 +345,7 @@ func TestTheSchedulerKeepsPodsInside(t *testing.T) {
 		}
 		w.try(t, scenarios["a plain pod"], nowhere)
 	})
+	t.Run("after all that, nothing runs outside of Shanghai", w.inside)
 	t.Run("what is not governed runs where the scheduler likes", func(t *testing.T) {
 		p := w.pod()
 		p.Namespace = rig.Namespace(t, "")
