@@ -44,7 +44,9 @@ type Rig struct {
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
 
-	names atomic.Int64
+	names       atomic.Int64
+	credentials func(envtest.User) ([]byte, error) // a kubeconfig with a certificate for the user
+	failed      bool                               // of the tests, once they have ended
 }
 
 // Setup prepares a package's tests; what it returns ends it again.
@@ -71,6 +73,13 @@ func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 	if *rig, err = newRig(config); err != nil {
 		fmt.Fprintln(os.Stderr, "connect to API server:", err)
 	} else {
+		(*rig).credentials = func(u envtest.User) ([]byte, error) {
+			user, err := env.AddUser(u, nil)
+			if err != nil {
+				return nil, err
+			}
+			return user.KubeConfig()
+		}
 		code = runWith(m, *rig, setup)
 	}
 	if err := env.Stop(); err != nil {
@@ -94,7 +103,9 @@ func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {
 			}
 		}()
 	}
-	return m.Run()
+	code = m.Run()
+	rig.failed = code != 0
+	return code
 }
 
 func newRig(config *rest.Config) (*Rig, error) {
