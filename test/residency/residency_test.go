@@ -119,7 +119,7 @@ var kinds = []struct {
 }
 
 // installKinds makes the definitions and waits until they are served.
-func installKinds(t *testing.T) {
+func installKinds(t *testing.T, rig *envtestrig.Rig) {
 	t.Helper()
 	scheme := rig.Scheme
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
@@ -179,7 +179,7 @@ func prepare(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installKinds(t)
+	installKinds(t, rig)
 	p := policy()
 	where := conformance.Where{
 		Governed: rig.Namespace(t, p.Name), Free: rig.Namespace(t, ""), Manager: manager, Prober: prober,
