@@ -211,6 +211,13 @@ type PrivacyNoticeStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	PublishedRevision int32 `json:"publishedRevision,omitempty"`
 
+	// publishedHash is the SHA-256 of every word that people read in that revision. A consent
+	// is bound to it.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	PublishedHash string `json:"publishedHash,omitempty"`
+
 	// publishedTime is when that revision was published. A consent must be younger.
 	// +optional
 	PublishedTime metav1.Time `json:"publishedTime,omitempty,omitzero"`

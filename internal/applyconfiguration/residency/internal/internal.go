@@ -632,6 +632,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: publishedHash
+      type:
+        scalar: string
     - name: publishedRevision
       type:
         scalar: numeric

@@ -21,6 +21,9 @@ type PrivacyNoticeStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// publishedRevision is the revision that people read now. Unset means none.
 	PublishedRevision *int32 `json:"publishedRevision,omitempty"`
+	// publishedHash is the SHA-256 of every word that people read in that revision. A consent
+	// is bound to it.
+	PublishedHash *string `json:"publishedHash,omitempty"`
 	// publishedTime is when that revision was published. A consent must be younger.
 	PublishedTime *metav1.Time `json:"publishedTime,omitempty"`
 }
@@ -57,6 +60,14 @@ func (b *PrivacyNoticeStatusApplyConfiguration) WithObservedGeneration(value int
 // If called multiple times, the PublishedRevision field is set to the value of the last call.
 func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedRevision(value int32) *PrivacyNoticeStatusApplyConfiguration {
 	b.PublishedRevision = &value
+	return b
+}
+
+// WithPublishedHash sets the PublishedHash field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PublishedHash field is set to the value of the last call.
+func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedHash(value string) *PrivacyNoticeStatusApplyConfiguration {
+	b.PublishedHash = &value
 	return b
 }
 
