@@ -138,6 +138,22 @@ func TestTheSampleIsCompleteWithStandardTexts(t *testing.T) {
 	}
 }
 
+// TestTheStandardTextsAreInTheDocs: people who write a notice read there what is said for them.
+func TestTheStandardTextsAreInTheDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec", "privacynotice.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := gather.Notice(input(t).Notice.Spec).Complete()
+	for _, text := range []notice.Text{n.Method, n.Safeguards, n.AutomatedDecision, n.Complaints, n.Recipients[0].Method} {
+		for lang, words := range text {
+			if !strings.Contains(string(page), words) {
+				t.Errorf("%s is missing: %s", lang, words)
+			}
+		}
+	}
+}
+
 func TestAMechanismEndsByItsOwnDateOrByLaw(t *testing.T) {
 	start, own := metav1.NewTime(now), metav1.NewTime(now.AddDate(1, 0, 0))
 	for name, c := range map[string]struct {

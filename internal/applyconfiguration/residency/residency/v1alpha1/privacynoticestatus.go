@@ -15,7 +15,7 @@ import (
 //
 // PrivacyNoticeStatus is what the manager observed.
 type PrivacyNoticeStatusApplyConfiguration struct {
-	// conditions are Ready, and Reconciling or Stalled.
+	// conditions are Ready, OwnWords, and Reconciling or Stalled.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes; -1 means none yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -26,6 +26,8 @@ type PrivacyNoticeStatusApplyConfiguration struct {
 	PublishedHash *string `json:"publishedHash,omitempty"`
 	// publishedTime is when that revision was published. A consent must be younger.
 	PublishedTime *metav1.Time `json:"publishedTime,omitempty"`
+	// stores tells, for each store that asks people by this notice, whom it has to ask again.
+	Stores []NoticeStoreApplyConfiguration `json:"stores,omitempty"`
 }
 
 // PrivacyNoticeStatusApplyConfiguration constructs a declarative configuration of the PrivacyNoticeStatus type for use with
@@ -76,5 +78,18 @@ func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedHash(value string) 
 // If called multiple times, the PublishedTime field is set to the value of the last call.
 func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedTime(value metav1.Time) *PrivacyNoticeStatusApplyConfiguration {
 	b.PublishedTime = &value
+	return b
+}
+
+// WithStores adds the given value to the Stores field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Stores field.
+func (b *PrivacyNoticeStatusApplyConfiguration) WithStores(values ...*NoticeStoreApplyConfiguration) *PrivacyNoticeStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithStores")
+		}
+		b.Stores = append(b.Stores, *values[i])
+	}
 	return b
 }
