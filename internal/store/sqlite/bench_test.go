@@ -54,7 +54,7 @@ func crowd(ctx context.Context, l *Ledger, t *tx, i int) error {
 	}
 	for _, q := range []string{
 		"UPDATE subjects SET age_band = 'Adult' WHERE id = ?1", "INSERT INTO tags VALUES (?1, 'tea')",
-		"INSERT INTO lead_state VALUES (?1, 'brand-leads', 25, 1)", "INSERT INTO grants VALUES (?1, 'brand', 'TEMPLATE_SPRING_TEA', 1)",
+		"INSERT INTO lead_state VALUES (?1, 'brand-leads', 25, 1)", "INSERT INTO grants (subject_id, account, template, remaining) VALUES (?1, 'brand', 'TEMPLATE_SPRING_TEA', 1)",
 		"INSERT INTO consent_state (subject_id, purpose, recipient, action, at_ms, revision, separate) VALUES (?1, 'PersonalizedMarketing', '', 'Given', 1, 3, 1)",
 	} {
 		if _, err := t.exec(ctx, q, id); err != nil {
