@@ -52,6 +52,9 @@ func noticeStays(w *World) {
 		{"a number in between", 4, "text of 4", true, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
 		{"without a hash", 5, "", true, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
 		{"the newer one again", 5, "text of 5", false, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
+		{"one from before there were hashes", 6, "", false, notice.Version{Revision: 6}, ""},
+		{"its hash, once there are", 6, "text of 6", false, notice.Version{Revision: 6, Hash: "text of 6"}, "text of 6"},
+		{"another text of it", 6, "other", true, notice.Version{Revision: 6, Hash: "text of 6"}, "text of 6"},
 	} {
 		want(w, c.name+": refused", w.tell(told(c.revision, c.hash)), c.refused)
 		want(w, c.name+": in force", w.Ledger.View().Notice.Version(), c.inForce)
@@ -60,7 +63,7 @@ func noticeStays(w *World) {
 	}
 	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("a"))
 	w.ok(err)
-	want(w, "the page is told the hash", p.Notice.Hash, "text of 5")
+	want(w, "the page is told the hash", p.Notice.Hash, "text of 6")
 }
 
 func refusedNoticeBesideHold(w *World) {
