@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/notice"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
@@ -60,6 +61,8 @@ var (
 type Ledger interface {
 	// View returns the current view, nil before the first push.
 	View() *View
+	// PutView replaces the view. A notice that does not follow on what the ledger has taken
+	// is left out, as Status tells (NoticeRefused); the rest counts.
 	PutView(ctx context.Context, ledgerID string, v *View) (hash string, err error)
 	Status(ctx context.Context) (Status, error)
 
@@ -106,6 +109,13 @@ type Status struct {
 	ViewIssued time.Time
 	Year       int
 	Counter    transfer.Counter
+
+	// Notice is the newest text that the ledger has taken; zero: none.
+	Notice notice.Version
+	// NoticeRefused: the notice of the present view goes back, or is another text under a
+	// number that people have agreed to. The ledger goes on with what it had.
+	NoticeRefused bool
+	StaleConsents int64 // people who agreed to an older text, and not to this one
 }
 
 // Event is one thing that a person did in WeChat.

@@ -123,6 +123,7 @@ type StoreEncryption struct {
 // +kubebuilder:printcolumn:name="Region",type=string,priority=1,JSONPath=`.status.proofOfPlacement.nodeRegion`
 // +kubebuilder:printcolumn:name="Volume",type=string,priority=1,JSONPath=`.status.proofOfPlacement.persistentVolume`
 // +kubebuilder:printcolumn:name="Ledger",type=string,priority=1,JSONPath=`.status.ledgerID`
+// +kubebuilder:printcolumn:name="AskAgain",type=string,priority=1,JSONPath=`.status.notice.staleConsents`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z][-a-z0-9]{0,39}$')",message="`metadata.name` must begin with a letter and hold at most 40 letters, digits and dashes"
 type ConsentStore struct {
 	metav1.TypeMeta `json:",inline"`

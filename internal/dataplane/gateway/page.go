@@ -91,16 +91,20 @@ type formView struct {
 	Retention, Storage string
 	Rights, Refusal    string
 	Guardian           string // what to say of a guardian's consent, if one is needed
+
+	Method, Safeguards, AutomatedDecision, Complaints string
 }
 
 type itemView struct {
 	ID, Value, Title, Description string
 	Categories                    []string
+	Necessity, Impact             string // of sensitive data
 	Ticked                        bool
 }
 
 type recipientView struct {
 	Name, Contact, Country, RightsChannel string
+	Method                                string
 	Abroad                                bool
 	Categories                            []string
 	Items                                 []itemView
@@ -145,16 +149,20 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 		Processor: n.GetProcessorName(), Contact: n.GetProcessorContact(),
 		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: n.GetStoragePlace(),
 		Rights: local(n.GetRights(), lang), Refusal: local(n.GetRefusal(), lang),
+		Method: local(n.GetMethod(), lang), Safeguards: local(n.GetSafeguards(), lang),
+		AutomatedDecision: local(n.GetAutomatedDecision(), lang), Complaints: local(n.GetComplaints(), lang),
 	}
 	about := map[string]string{}
 	for _, purpose := range n.GetPurposes() {
 		about[purpose.GetName()] = local(purpose.GetDescription(), lang)
-		f.Purposes = append(f.Purposes, t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories()))
+		i := t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories())
+		i.Necessity, i.Impact = local(purpose.GetNecessity(), lang), local(purpose.GetImpact(), lang)
+		f.Purposes = append(f.Purposes, i)
 	}
 	for _, r := range n.GetRecipients() {
 		v := recipientView{
 			Name: cmp.Or(r.GetDisplayName(), r.GetName()), Contact: r.GetContact(), RightsChannel: r.GetRightsChannel(),
-			Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
+			Method: local(r.GetMethod(), lang), Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
 		}
 		for _, purpose := range r.GetPurposes() {
 			v.Items = append(v.Items, t.item(item{purpose, r.GetName()}, about, given, nil))

@@ -52,6 +52,11 @@ var contract = []struct {
 	{"points decay, are capped per day, and cannot come from the future", scoring},
 	{"a new revision makes old consents stale", staleNotice},
 	{"answers to another revision are not recorded", wrongRevision},
+	{"a notice does not go back, nor change its text under its number", noticeStays},
+	{"a notice that is refused keeps no hold out", refusedNoticeBesideHold},
+	{"a notice made anew with a lower number makes no old consent valid", noticeMadeAnew},
+	{"people read the former text while a newer one is not complete", textKept},
+	{"people are counted whose consents are to an older text", staleCounted},
 	{"only those who consented are exported, with the named fields", export},
 	{"people are counted once a year, and not again by a restart", counted},
 	{"a withdrawal between start and stream drops the person", droppedInStream},
@@ -92,6 +97,7 @@ func Run(t *testing.T, e Engine) {
 		})
 	}
 	t.Run("reopening keeps everything", func(t *testing.T) { reopen(t, e) })
+	t.Run("texts that were told outlive their notice and a restart", func(t *testing.T) { textsOutlive(t, e) })
 	t.Run("a ledger is created once", func(t *testing.T) { createdOnce(t, e) })
 }
 

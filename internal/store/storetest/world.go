@@ -68,7 +68,7 @@ func View(at time.Time) *store.View {
 		IssuedAt: at, ValidFor: 10 * time.Minute,
 		Policy: store.Policy{Name: "cn-mainland", Jurisdiction: "cn-mainland", RulePack: "cn-2026-01", Processor: "acme-china", CIIO: "No", GuardianAge: 18},
 		Notice: store.Notice{
-			Name: "brand-notice", Revision: 3, RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c",
+			Name: "brand-notice", Revision: 3, Hash: "text of 3", RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c",
 			Purposes: []store.Purpose{{Name: "DirectMarketing"}, {Name: Purpose}},
 			Recipients: []store.Recipient{{Recipient: transfer.Recipient{
 				Name: Recipient, Country: "CH", Contact: "c", RightsChannel: "r", Purposes: []string{Reporting}, Categories: all,

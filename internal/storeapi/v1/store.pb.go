@@ -211,19 +211,27 @@ func (x *Policy) GetCiioStatus() string {
 }
 
 type Notice struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Name             string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Revision         int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	ProcessorName    string                 `protobuf:"bytes,3,opt,name=processor_name,json=processorName,proto3" json:"processor_name,omitempty"`
-	ProcessorContact string                 `protobuf:"bytes,4,opt,name=processor_contact,json=processorContact,proto3" json:"processor_contact,omitempty"`
-	RetentionDays    int64                  `protobuf:"varint,5,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
-	StoragePlace     string                 `protobuf:"bytes,6,opt,name=storage_place,json=storagePlace,proto3" json:"storage_place,omitempty"`
-	Rights           map[string]string      `protobuf:"bytes,7,rep,name=rights,proto3" json:"rights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`   // by language
-	Refusal          map[string]string      `protobuf:"bytes,8,rep,name=refusal,proto3" json:"refusal,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
-	Purposes         []*Purpose             `protobuf:"bytes,9,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	Recipients       []*Recipient           `protobuf:"bytes,10,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Name              string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Revision          int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	ProcessorName     string                 `protobuf:"bytes,3,opt,name=processor_name,json=processorName,proto3" json:"processor_name,omitempty"`
+	ProcessorContact  string                 `protobuf:"bytes,4,opt,name=processor_contact,json=processorContact,proto3" json:"processor_contact,omitempty"`
+	RetentionDays     int64                  `protobuf:"varint,5,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	StoragePlace      string                 `protobuf:"bytes,6,opt,name=storage_place,json=storagePlace,proto3" json:"storage_place,omitempty"`
+	Rights            map[string]string      `protobuf:"bytes,7,rep,name=rights,proto3" json:"rights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`   // by language
+	Refusal           map[string]string      `protobuf:"bytes,8,rep,name=refusal,proto3" json:"refusal,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
+	Purposes          []*Purpose             `protobuf:"bytes,9,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	Recipients        []*Recipient           `protobuf:"bytes,10,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	ContentHash       string                 `protobuf:"bytes,11,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`                                              // of every word that people read
+	Method            map[string]string      `protobuf:"bytes,12,rep,name=method,proto3" json:"method,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language, as all below
+	Safeguards        map[string]string      `protobuf:"bytes,13,rep,name=safeguards,proto3" json:"safeguards,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	AutomatedDecision map[string]string      `protobuf:"bytes,14,rep,name=automated_decision,json=automatedDecision,proto3" json:"automated_decision,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // empty: nobody is selected by a score
+	Complaints        map[string]string      `protobuf:"bytes,15,rep,name=complaints,proto3" json:"complaints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Only name, revision and content_hash are told: the store shows the text that it keeps of
+	// them. It is so while a newer revision is not complete.
+	TextKept      bool `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
@@ -326,11 +334,55 @@ func (x *Notice) GetRecipients() []*Recipient {
 	return nil
 }
 
+func (x *Notice) GetContentHash() string {
+	if x != nil {
+		return x.ContentHash
+	}
+	return ""
+}
+
+func (x *Notice) GetMethod() map[string]string {
+	if x != nil {
+		return x.Method
+	}
+	return nil
+}
+
+func (x *Notice) GetSafeguards() map[string]string {
+	if x != nil {
+		return x.Safeguards
+	}
+	return nil
+}
+
+func (x *Notice) GetAutomatedDecision() map[string]string {
+	if x != nil {
+		return x.AutomatedDecision
+	}
+	return nil
+}
+
+func (x *Notice) GetComplaints() map[string]string {
+	if x != nil {
+		return x.Complaints
+	}
+	return nil
+}
+
+func (x *Notice) GetTextKept() bool {
+	if x != nil {
+		return x.TextKept
+	}
+	return false
+}
+
 type Purpose struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Description   map[string]string      `protobuf:"bytes,2,rep,name=description,proto3" json:"description,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
 	Categories    []string               `protobuf:"bytes,3,rep,name=categories,proto3" json:"categories,omitempty"`
+	Necessity     map[string]string      `protobuf:"bytes,4,rep,name=necessity,proto3" json:"necessity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of sensitive data, by language
+	Impact        map[string]string      `protobuf:"bytes,5,rep,name=impact,proto3" json:"impact,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`       // of sensitive data, by language
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +438,20 @@ func (x *Purpose) GetCategories() []string {
 	return nil
 }
 
+func (x *Purpose) GetNecessity() map[string]string {
+	if x != nil {
+		return x.Necessity
+	}
+	return nil
+}
+
+func (x *Purpose) GetImpact() map[string]string {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
 type Recipient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -395,6 +461,7 @@ type Recipient struct {
 	Purposes      []string               `protobuf:"bytes,5,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	Categories    []string               `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
 	RightsChannel string                 `protobuf:"bytes,7,opt,name=rights_channel,json=rightsChannel,proto3" json:"rights_channel,omitempty"`
+	Method        map[string]string      `protobuf:"bytes,8,rep,name=method,proto3" json:"method,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,6 +543,13 @@ func (x *Recipient) GetRightsChannel() string {
 		return x.RightsChannel
 	}
 	return ""
+}
+
+func (x *Recipient) GetMethod() map[string]string {
+	if x != nil {
+		return x.Method
+	}
+	return nil
 }
 
 type Hold struct {
@@ -1070,8 +1144,14 @@ type GetStatusResponse struct {
 	Year                int64                  `protobuf:"varint,8,opt,name=year,proto3" json:"year,omitempty"`
 	NonSensitivePersons string                 `protobuf:"bytes,9,opt,name=non_sensitive_persons,json=nonSensitivePersons,proto3" json:"non_sensitive_persons,omitempty"`
 	SensitivePersons    string                 `protobuf:"bytes,10,opt,name=sensitive_persons,json=sensitivePersons,proto3" json:"sensitive_persons,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
+	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
+	// The notice pushed last goes back, or is another text under a number that people have
+	// agreed to: the store did not take it, and goes on with what it had.
+	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
+	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -1170,6 +1250,34 @@ func (x *GetStatusResponse) GetNonSensitivePersons() string {
 func (x *GetStatusResponse) GetSensitivePersons() string {
 	if x != nil {
 		return x.SensitivePersons
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *GetStatusResponse) GetNoticeContentHash() string {
+	if x != nil {
+		return x.NoticeContentHash
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetNoticeRefused() bool {
+	if x != nil {
+		return x.NoticeRefused
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetStaleConsents() string {
+	if x != nil {
+		return x.StaleConsents
 	}
 	return ""
 }
@@ -4239,7 +4347,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x14guardian_consent_age\x18\x04 \x01(\x05R\x12guardianConsentAge\x12\x1c\n" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
-	"ciioStatus\"\xc2\x04\n" +
+	"ciioStatus\"\xb3\t\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12%\n" +
@@ -4253,22 +4361,52 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\n" +
 	" \x03(\v2\x1b.maodian.store.v1.RecipientR\n" +
-	"recipients\x1a9\n" +
+	"recipients\x12!\n" +
+	"\fcontent_hash\x18\v \x01(\tR\vcontentHash\x12<\n" +
+	"\x06method\x18\f \x03(\v2$.maodian.store.v1.Notice.MethodEntryR\x06method\x12H\n" +
+	"\n" +
+	"safeguards\x18\r \x03(\v2(.maodian.store.v1.Notice.SafeguardsEntryR\n" +
+	"safeguards\x12^\n" +
+	"\x12automated_decision\x18\x0e \x03(\v2/.maodian.store.v1.Notice.AutomatedDecisionEntryR\x11automatedDecision\x12H\n" +
+	"\n" +
+	"complaints\x18\x0f \x03(\v2(.maodian.store.v1.Notice.ComplaintsEntryR\n" +
+	"complaints\x12\x1b\n" +
+	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x1a9\n" +
 	"\vRightsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fRefusalEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vMethodEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fSafeguardsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aD\n" +
+	"\x16AutomatedDecisionEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fComplaintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x03\n" +
 	"\aPurpose\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12L\n" +
 	"\vdescription\x18\x02 \x03(\v2*.maodian.store.v1.Purpose.DescriptionEntryR\vdescription\x12\x1e\n" +
 	"\n" +
 	"categories\x18\x03 \x03(\tR\n" +
-	"categories\x1a>\n" +
+	"categories\x12F\n" +
+	"\tnecessity\x18\x04 \x03(\v2(.maodian.store.v1.Purpose.NecessityEntryR\tnecessity\x12=\n" +
+	"\x06impact\x18\x05 \x03(\v2%.maodian.store.v1.Purpose.ImpactEntryR\x06impact\x1a>\n" +
 	"\x10DescriptionEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eNecessityEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vImpactEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x02\n" +
 	"\tRecipient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
@@ -4278,7 +4416,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"categories\x18\x06 \x03(\tR\n" +
 	"categories\x12%\n" +
-	"\x0erights_channel\x18\a \x01(\tR\rrightsChannel\"\xc2\x01\n" +
+	"\x0erights_channel\x18\a \x01(\tR\rrightsChannel\x12?\n" +
+	"\x06method\x18\b \x03(\v2'.maodian.store.v1.Recipient.MethodEntryR\x06method\x1a9\n" +
+	"\vMethodEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x01\n" +
 	"\x04Hold\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
@@ -4329,7 +4471,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xfd\x02\n" +
+	"\x10GetStatusRequest\"\xa4\x04\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -4343,7 +4485,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x04year\x18\b \x01(\x03R\x04year\x122\n" +
 	"\x15non_sensitive_persons\x18\t \x01(\tR\x13nonSensitivePersons\x12+\n" +
 	"\x11sensitive_persons\x18\n" +
-	" \x01(\tR\x10sensitivePersons\"T\n" +
+	" \x01(\tR\x10sensitivePersons\x12'\n" +
+	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
+	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
+	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
+	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\"T\n" +
 	"\x13SizeAudienceRequest\x12\x1e\n" +
 	"\n" +
 	"expression\x18\x01 \x01(\tR\n" +
@@ -4626,7 +4772,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -4693,11 +4839,18 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*FinishTransferResponse)(nil),   // 62: maodian.store.v1.FinishTransferResponse
 	nil,                              // 63: maodian.store.v1.Notice.RightsEntry
 	nil,                              // 64: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 65: maodian.store.v1.Purpose.DescriptionEntry
-	(*timestamppb.Timestamp)(nil),    // 66: google.protobuf.Timestamp
+	nil,                              // 65: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 66: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 67: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 68: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 69: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 70: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 71: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 72: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 73: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	66, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	73, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,  // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,  // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
@@ -4708,89 +4861,96 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	64, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,  // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,  // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	65, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	66, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	66, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	66, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	66, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	66, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,  // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,  // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	66, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	66, // 21: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	66, // 22: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17, // 23: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22, // 24: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22, // 25: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23, // 26: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26, // 27: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	66, // 28: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	66, // 29: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26, // 30: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31, // 31: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31, // 32: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32, // 33: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23, // 34: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33, // 35: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	66, // 36: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35, // 37: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,  // 38: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39, // 39: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39, // 40: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,  // 41: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	39, // 42: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	50, // 43: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	66, // 44: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	52, // 45: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	55, // 46: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32, // 47: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33, // 48: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	11, // 49: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13, // 50: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15, // 51: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18, // 52: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20, // 53: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24, // 54: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27, // 55: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29, // 56: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34, // 57: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37, // 58: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40, // 59: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	42, // 60: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	44, // 61: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	46, // 62: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	48, // 63: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	51, // 64: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	54, // 65: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	57, // 66: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	59, // 67: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	61, // 68: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	12, // 69: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14, // 70: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16, // 71: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19, // 72: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21, // 73: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25, // 74: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28, // 75: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30, // 76: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36, // 77: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38, // 78: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41, // 79: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	43, // 80: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	45, // 81: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	47, // 82: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	49, // 83: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	53, // 84: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	56, // 85: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	58, // 86: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	60, // 87: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	62, // 88: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	69, // [69:89] is the sub-list for method output_type
-	49, // [49:69] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	65, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	66, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	67, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	68, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	69, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	70, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	71, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	72, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	73, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	73, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	73, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	73, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	73, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,  // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,  // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,  // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	73, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	73, // 28: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	73, // 29: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17, // 30: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22, // 31: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22, // 32: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23, // 33: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	26, // 34: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	73, // 35: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	73, // 36: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	26, // 37: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	31, // 38: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	31, // 39: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	32, // 40: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23, // 41: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	33, // 42: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	73, // 43: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	35, // 44: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,  // 45: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	39, // 46: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	39, // 47: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,  // 48: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	39, // 49: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	50, // 50: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	73, // 51: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	52, // 52: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	55, // 53: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32, // 54: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33, // 55: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	11, // 56: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13, // 57: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15, // 58: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18, // 59: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20, // 60: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24, // 61: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27, // 62: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29, // 63: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34, // 64: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37, // 65: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40, // 66: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	42, // 67: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	44, // 68: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	46, // 69: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	48, // 70: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	51, // 71: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	54, // 72: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	57, // 73: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	59, // 74: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	61, // 75: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	12, // 76: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14, // 77: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16, // 78: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19, // 79: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21, // 80: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25, // 81: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28, // 82: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30, // 83: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36, // 84: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38, // 85: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41, // 86: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	43, // 87: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	45, // 88: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	47, // 89: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	49, // 90: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	53, // 91: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	56, // 92: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	58, // 93: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	60, // 94: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	62, // 95: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	76, // [76:96] is the sub-list for method output_type
+	56, // [56:76] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -4804,7 +4964,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   66,
+			NumMessages:   73,
 			NumExtensions: 0,
 			NumServices:   4,
 		},
