@@ -44,9 +44,9 @@ type Rig struct {
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
 
-	names       atomic.Int64
-	credentials func(envtest.User) ([]byte, error) // a kubeconfig with a certificate for the user
-	failed      bool                               // of the tests, once they have ended
+	names   atomic.Int64
+	servers *envtest.Environment
+	failed  bool // of the tests, once they have ended
 }
 
 // Setup prepares a package's tests; what it returns ends it again.
@@ -59,45 +59,18 @@ func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver and etcd: use `make test`, which builds them")
 		return 1
 	}
-	r, stop, err := Start()
+	started, stop, err := Start(nil)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	*rig = r
-	code := runWith(m, r, setup)
+	*rig = started
+	code := runWith(m, started, setup)
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop API server:", err)
 		return 1
 	}
 	return code
-}
-
-// Start starts an API server with our kinds. Each argument is a flag for it and its value.
-func Start(flags ...[2]string) (r *Rig, stop func() error, err error) {
-	env := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-	}
-	configure := env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "NodeRestriction")
-	for _, f := range flags {
-		configure.Append(f[0], f[1])
-	}
-	config, err := env.Start()
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("start API server: %w", err), env.Stop())
-	}
-	if r, err = newRig(config); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("connect to API server: %w", err), env.Stop())
-	}
-	r.credentials = func(u envtest.User) ([]byte, error) {
-		user, err := env.AddUser(u, nil)
-		if err != nil {
-			return nil, err
-		}
-		return user.KubeConfig()
-	}
-	return r, env.Stop, nil
 }
 
 func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {

@@ -1,7 +1,6 @@
 package envtestrig
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-const (
-	schedulerUser = "system:kube-scheduler"
-	logKept       = 64 << 10 // how much of its log a failed run shows
-)
+const schedulerUser = "system:kube-scheduler"
 
 // Scheduler is a Setup that runs the real kube-scheduler, with the rights that Kubernetes
 // gives to it, until the tests end. Where they fail, its log is shown.
@@ -49,13 +45,17 @@ type scheduler struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed once it has ended; err and log may be read from then on
 	err    error
-	log    tail
+	log    lastWords
 }
 
 func (s *scheduler) start(r *Rig, program string) error {
-	credentials, err := r.credentials(envtest.User{Name: schedulerUser})
+	user, err := r.servers.AddUser(envtest.User{Name: schedulerUser}, nil)
 	if err != nil {
 		return fmt.Errorf("sign certificate: %w", err)
+	}
+	credentials, err := user.KubeConfig()
+	if err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
 	}
 	kubeconfig := filepath.Join(s.dir, "kubeconfig")
 	if err := os.WriteFile(kubeconfig, credentials, 0o600); err != nil {
@@ -125,17 +125,7 @@ func (s *scheduler) stop(show bool) (err error) {
 	s.cancel()
 	<-s.ended
 	if err != nil || show {
-		fmt.Fprintf(os.Stderr, "the end of kube-scheduler's log:\n%s", s.log.kept.Bytes())
+		fmt.Fprintf(os.Stderr, "the end of kube-scheduler's log:\n%s", s.log.String())
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))
-}
-
-// tail keeps the end of what is written.
-type tail struct{ kept bytes.Buffer }
-
-// Write keeps p, and drops what is too old.
-func (t *tail) Write(p []byte) (int, error) {
-	n, err := t.kept.Write(p)
-	t.kept.Next(max(0, t.kept.Len()-logKept))
-	return n, err
 }

@@ -1,7 +1,6 @@
 package envtestrig
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
@@ -12,16 +11,16 @@ func TestScheduler_SaysWhereToGetOne(t *testing.T) {
 	Refused(t, err, "without kube-scheduler: unset it and use `make test`")
 }
 
-func TestTail_KeepsTheEnd(t *testing.T) {
-	var log tail
+func TestLastWords_KeepsTheEnd(t *testing.T) {
+	var log lastWords
 	line := strings.Repeat("x", 1023) + "\n"
-	for range logKept/len(line) + 9 {
+	for range enough/len(line) + 9 {
 		if n, err := log.Write([]byte(line)); n != len(line) || err != nil {
 			t.Fatalf("wrote %d, %v", n, err)
 		}
 	}
 	_, _ = log.Write([]byte("the end"))
-	if got := log.kept.Bytes(); len(got) != logKept || !bytes.HasSuffix(got, []byte("\nthe end")) {
+	if got := log.String(); len(got) != enough || !strings.HasSuffix(got, "\nthe end") {
 		t.Errorf("kept %d bytes that end in %q", len(got), got[len(got)-10:])
 	}
 }

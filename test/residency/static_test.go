@@ -26,7 +26,7 @@ var onDisk = func(topic string) bool { return topic != "default-deny" }
 func TestTheGuardFromDisk(t *testing.T) {
 	const governed, free = "static-governed", "static-free"
 	options := guard.Options{Manager: manager, Prober: prober, Governed: []string{governed}}
-	disk, stop, err := envtestrig.Start([2]string{"admission-control-config-file", writeGuard(t, options)})
+	disk, stop, err := envtestrig.Start(envtestrig.Flags{"admission-control-config-file": writeGuard(t, options)})
 	if err != nil {
 		t.Fatal(err)
 	}
