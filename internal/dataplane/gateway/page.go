@@ -91,6 +91,7 @@ type formView struct {
 
 type itemView struct {
 	ID, Value, Title, Description string
+	Giving                        string // what ticking allows, of a box that is about a recipient
 	Categories                    []string
 	Ticked                        bool
 }
@@ -144,7 +145,9 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 			Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
 		}
 		for _, purpose := range r.GetPurposes() {
-			v.Items = append(v.Items, t.item(item{purpose, r.GetName()}, about, given, nil))
+			box := t.item(item{purpose, r.GetName()}, about, given, nil)
+			box.Giving = fmt.Sprintf(t.Text["giving"], v.Name)
+			v.Items = append(v.Items, box)
 		}
 		f.Recipients = append(f.Recipients, v)
 	}
