@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -76,7 +77,7 @@ type page struct {
 	Message     *messageView
 }
 
-type messageView struct{ Title, Text string }
+type messageView struct{ Title, Text, Back string }
 
 type formView struct {
 	CSRF, Hint         string
@@ -119,7 +120,11 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"]}
+	back := "again" // what was recorded can be looked at; else there is only another try
+	if strings.HasPrefix(word, "done") {
+		back = "back"
+	}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Back: out.T[back]}
 	return out
 }
 
