@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -54,6 +55,8 @@ func startChromium(t *testing.T, hosts map[string]string) context.Context {
 	t.Cleanup(end)
 	browser, closeBrowser := chromedp.NewContext(allocator)
 	t.Cleanup(closeBrowser)
+	impatient := time.AfterFunc(patience, closeBrowser)
+	defer impatient.Stop()
 	if err := chromedp.Do(browser); err != nil {
 		t.Fatalf("start Chromium: %v\n%s", err, &output)
 	}

@@ -90,7 +90,7 @@ func TestConsent(t *testing.T) {
 		p := w.phone(t, w.newcomer(t), "zh-CN")
 		p.expect = "403"
 		p.open("/consent?code=0&state=0")
-		p.see("页面已过期")
+		p.see("页面已过期", "重新打开本页")
 		p.shot("consent-zh-CN-problem-expired")
 	})
 }

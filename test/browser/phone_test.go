@@ -22,8 +22,17 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 )
 
-// patience is how long all that one phone does may take; a phone takes a second or two.
-const patience = 30 * time.Second
+// patience is how long a browser may take to start, and all that one phone does; each takes a second or two.
+const patience = time.Minute
+
+// maxHeight is from where on pictures have one dot to a CSS px: they take long to paint, and their text is large anyway.
+const maxHeight = 4000
+
+// Sizes of ordinary text, in CSS px.
+const (
+	ordinaryText = 16
+	doubleText   = 32
+)
 
 // shots is where people find what the phones showed.
 var shots = filepath.Join("..", "..", "dist", "screenshots")
@@ -31,6 +40,7 @@ var shots = filepath.Join("..", "..", "dist", "screenshots")
 // handset is what kind of phone somebody has.
 type handset struct {
 	width, height int64
+	dots          float64 // to a CSS px
 	dark          bool
 	noScript      bool
 	fontSize      int64 // CSS px that the person chose for ordinary text
@@ -41,7 +51,7 @@ type option func(*handset)
 
 func dark(h *handset)      { h.dark = true }
 func noScript(h *handset)  { h.noScript = true }
-func largeText(h *handset) { h.fontSize = 32 }
+func largeText(h *handset) { h.fontSize = doubleText }
 func narrow(h *handset)    { h.width, h.height = 320, 568 }
 
 // tab is a page of WeChat's browser on somebody's phone.
@@ -62,13 +72,15 @@ type tab struct {
 // phone gives a person of the town a phone with WeChat in that language, in the account's chat.
 func (w *town) phone(t *testing.T, who subject.OpenID, lang string, options ...option) *tab {
 	t.Helper()
-	h := handset{width: 375, height: 667, fontSize: 16}
+	h := handset{width: 375, height: 667, dots: 2, fontSize: ordinaryText}
 	for _, o := range options {
 		o(&h)
 	}
 	ctx, closeTab := chromedp.NewContext(w.browser, chromedp.WithNewBrowserContext())
 	p := &tab{t: t, ctx: ctx, handset: h, news: make(chan struct{}, 1)}
-	p.do() // opens the tab, which lives by this context and not by the patience
+	impatient := time.AfterFunc(patience, closeTab)
+	p.do() // opens the tab, which lives by this context and not by that of what it does
+	impatient.Stop()
 	ctx, stop := context.WithTimeout(ctx, patience)
 	p.ctx = ctx
 	t.Cleanup(func() {
@@ -110,7 +122,7 @@ func (h handset) set(lang string) func(context.Context, *chromedp.Target) error 
 // show sets the screen and the size of the text; the browser forgets the second with the first.
 func (h handset) show(ctx context.Context, t *chromedp.Target) error {
 	return first(
-		call(ctx, t, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: h.width, Height: h.height, DeviceScaleFactor: 2, Mobile: true}),
+		call(ctx, t, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: h.width, Height: h.height, DeviceScaleFactor: h.dots, Mobile: true}),
 		call(ctx, t, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: h.fontSize, Fixed: h.fontSize}}),
 	)
 }
@@ -264,6 +276,9 @@ func (p *tab) shot(name string) {
 	p.t.Helper()
 	ordinary, tall := p.handset, p.handset
 	tall.height = max(tall.height, ask[int64](p, "document.scrollingElement.scrollHeight")) // a screen that holds all of it
+	if tall.height > maxHeight {
+		tall.dots = 1
+	}
 	p.do(chromedp.Func(tall.show))
 	picture, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{OptimizeForSpeed: new(true)})
 	if err != nil {
