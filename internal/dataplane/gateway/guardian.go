@@ -164,6 +164,6 @@ func (h *handler) showGuardianDone(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := h.pages.message(language(r), word)
-	p.Message.Back = guardianPath + r.PathValue("secret")
+	p.Message.To = guardianPath + r.PathValue("secret")
 	h.render(w, r, http.StatusOK, p)
 }

@@ -127,7 +127,7 @@ func (r *rig) says(path, page string, fields url.Values) string {
 func TestGuardian_ConfirmsAndTakesBack(t *testing.T) {
 	r, path := asked(t)
 	page := r.opens(guardianCanary, path)
-	for _, part := range []string{"8 至 13 岁", "营销推送", "父母", "name=\"confirm\"", "name=\"refuse\""} {
+	for _, part := range []string{"8 至 13 周岁", "营销推送", "父母", "name=\"confirm\"", "name=\"refuse\""} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q", part)
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -78,8 +79,9 @@ type page struct {
 	Message     *messageView
 }
 
-// messageView is a text. AskGuardian is the token of the form that asks one, or empty.
-type messageView struct{ Title, Text, Back, AskGuardian string }
+// messageView is a text, and a way on: to a path, by words. AskGuardian is the token of the form
+// that asks one, or empty.
+type messageView struct{ Title, Text, To, Back, AskGuardian string }
 
 type formView struct {
 	CSRF, Hint         string
@@ -97,6 +99,7 @@ type formView struct {
 
 type itemView struct {
 	ID, Value, Title, Description string
+	Giving                        string // what ticking allows, of a box that is about a recipient
 	Categories                    []string
 	Necessity, Impact             string // of sensitive data
 	Ticked                        bool
@@ -126,7 +129,11 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Back: "/consent"}
+	back := "again" // what was recorded can be looked at; else there is only another try
+	if strings.HasPrefix(word, "done") || strings.HasPrefix(word, "guardian") {
+		back = "back"
+	}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], To: "/consent", Back: out.T[back]}
 	return out
 }
 
@@ -165,7 +172,9 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 			Method: local(r.GetMethod(), lang), Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
 		}
 		for _, purpose := range r.GetPurposes() {
-			v.Items = append(v.Items, t.item(item{purpose, r.GetName()}, about, given, nil))
+			box := t.item(item{purpose, r.GetName()}, about, given, nil)
+			box.Giving = fmt.Sprintf(t.Text["giving"], v.Name)
+			v.Items = append(v.Items, box)
 		}
 		f.Recipients = append(f.Recipients, v)
 	}
