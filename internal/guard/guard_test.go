@@ -113,7 +113,7 @@ func TestWarnAndAuditRefuseNothingAndPinNothing(t *testing.T) {
 		p, o := everything()
 		p.Spec.Enforcement = mode
 		text := render(t, compileWith(t, p, o))
-		if strings.Contains(text, "- Deny") || strings.Contains(text, "MutatingAdmissionPolicy") || strings.Contains(text, "NetworkPolicy\n") || !strings.Contains(text, actions) {
+		if strings.Contains(text, "- Deny") || strings.Contains(text, "MutatingAdmissionPolicy") || strings.Contains(text, "kind: NetworkPolicy\n") || !strings.Contains(text, actions) {
 			t.Errorf("%s does more than it says", mode)
 		}
 	}

@@ -15,7 +15,8 @@ func (c compiler) topics() []topic {
 		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
 		c.backupLocations(), c.backups(), c.databases(), c.objectStores(), c.replication(),
 		// what flows
-		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.crossCluster(),
+		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.networkPlugins(), c.clusterPolicies(),
+		c.crossCluster(), c.mesh(), c.meshElsewhere(),
 		c.webhooks(), c.apis(), c.podStatus(), c.nodeAddresses(),
 		// who may do what
 		c.interactive(), c.nodeProxy(), c.tokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
