@@ -12,18 +12,19 @@ func (c compiler) topics() []topic {
 		// what runs, and where
 		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(), c.podEndpoints(), c.components(), c.binding(), c.nodes(), c.nodePools(),
 		// what rests, and where it is copied to
-		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
+		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.csiDrivers(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
 		c.backupLocations(), c.backups(), c.databases(), c.objectStores(), c.replication(),
 		// what flows
 		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.networkPlugins(), c.clusterPolicies(),
 		c.crossCluster(), c.mesh(), c.meshElsewhere(),
 		c.webhooks(), c.apis(), c.podStatus(), c.nodeAddresses(),
 		// who may do what
-		c.interactive(), c.nodeProxy(), c.tokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
+		c.interactive(), c.nodeProxy(), c.tokens(), c.trustedTokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
 		c.personalData(), c.configMaps(), c.ownKinds(),
 		// the guard itself
 		c.namespaces(), c.policies(), c.exceptionMarks(), c.exceptionObjects(), c.deliveries(),
 	}
+	out = append(out, c.storageCopies()...)
 	if c.exclusive {
 		out = append(out, c.keepOff())
 	}
