@@ -332,6 +332,7 @@ func TestTheGuardAgainstEveryCase(t *testing.T) {
 			t.Errorf("%d cases were skipped", n)
 		}
 	})
+	t.Run("large objects pass too", func(t *testing.T) { s.largeObjects(t) })
 	t.Run("each policy of the guard is needed", func(t *testing.T) { s.eachIsNeeded(t) })
 	t.Run("another policy beside it disturbs nothing", func(t *testing.T) { s.besideAnother(t) })
 	if err := s.runner.Clean(t.Context()); err != nil {
