@@ -1,6 +1,10 @@
 package guard
 
-import "github.com/maodian-dev/maodian/internal/domain/reason"
+import (
+	"strings"
+
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+)
 
 // closing are what a rule of a network plugin may do without opening anything: what it lets
 // pass goes on to the policies of Kubernetes.
@@ -54,11 +58,17 @@ func (c compiler) apart(selector string, k keys) string {
 		"[" + selector + ".?matchLabels[?" + quote(k.name) + "].orValue('')].exists(n, n != '' && !(n in variables.governed)))"
 }
 
-// calicoApart reads the one text in which Calico names namespaces; what it does not know counts
-// as all of them.
-const calicoApart = `[dyn(object).?spec.?namespaceSelector.orValue('')].exists(s, s == 'global()' ||
-  s.matches('^ *! *has[(] *residency[.]maodian[.]dev/policy *[)] *(&&[^|]*)?$') ||
-  (s.matches('^ *(projectcalico[.]org/name|kubernetes[.]io/metadata[.]name) *== *[\'"][a-z0-9-]+[\'"] *(&&[^|]*)?$') && !variables.governed.exists(g, s.contains("'" + g + "'") || s.contains('"' + g + '"'))))`
+// calicoApart tells the same of the texts in which Calico names namespaces; what it does not know
+// counts as all of them.
+func calicoApart() string {
+	names := func(field, key string) string {
+		return "[dyn(object).?spec.?" + field + ".orValue('')].exists(s, s.matches(" + quote(`^ *`+key+` *== *['"][a-z0-9-]+['"] *(&&[^|]*)?$`) + ") && " +
+			`!variables.governed.exists(g, s.contains("'" + g + "'") || s.contains('"' + g + '"')))`
+	}
+	return "(" + names("namespaceSelector", `(projectcalico[.]org/name|kubernetes[.]io/metadata[.]name)`) + " || " +
+		names("selector", `projectcalico[.]org/namespace`) + " || " + // no pod can give itself this label
+		"[dyn(object).?spec.?namespaceSelector.orValue('')].exists(s, s == 'global()' || s.matches(" + quote(`^ *! *has[(] *`+strings.ReplaceAll(policyLabel, ".", "[.]")+` *[)] *(&&[^|]*)?$`) + ")))"
+}
 
 // clusterPolicies of the network may open nothing in a governed namespace: one that could must
 // leave the mark out, by which a namespace of tomorrow is left out too.
@@ -88,7 +98,7 @@ func (c compiler) clusterPolicies() topic {
 		variables: []named{
 			{"governed", list(c.marked)},
 			{"opens", opens},
-			{"apart", "request.kind.group == 'cilium.io' ? (" + ofCilium + ") : request.kind.group.endsWith('projectcalico.org') ? " + calicoApart + " : request.kind.group == 'crd.antrea.io' ? (" + ofAntrea + ") : " +
+			{"apart", "request.kind.group == 'cilium.io' ? (" + ofCilium + ") : request.kind.group.endsWith('projectcalico.org') ? " + calicoApart() + " : request.kind.group == 'crd.antrea.io' ? (" + ofAntrea + ") : " +
 				"request.kind.group == 'k8s.ovn.org' ? " + c.apart(spec+".?namespaceSelector.orValue("+spec+".?from.?namespaceSelector.orValue({}))", namespaceKeys) + " : " +
 				spec + ".?tier.orValue('') == 'Baseline' || " + c.apart(subject, namespaceKeys)},
 		},

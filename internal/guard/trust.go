@@ -17,7 +17,7 @@ const bootstrap = "request.userInfo.username == 'system:apiserver'"
 const strong = "['cluster-admin', 'admin', 'edit']"
 
 // strongest are those that nobody but the cluster's own parts needs.
-const strongest = "^system:(node|node-bootstrapper|kube-scheduler|kube-controller-manager|kubelet-api-admin|controller:.*|certificates[.]k8s[.]io:.*)$"
+const strongest = "^system:(node|node-bootstrapper|kube-scheduler|kube-controller-manager|kubelet-api-admin|aggregate-to-(admin|edit)|controller:.*|certificates[.]k8s[.]io:.*)$"
 
 // identities closes the ways to become whom the guard trusts: rights to impersonate or to
 // escalate, and roles that have them; and the ways around the guard: to write admission
