@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	connectrpc.com/connect v1.21.1
+	github.com/boombuler/barcode v1.1.0
 	github.com/emmansun/gmsm v0.44.0
 	github.com/go-logr/logr v1.4.4
 	github.com/google/cel-go v0.29.2

@@ -33,7 +33,7 @@ const usage = `usage: go run ./hack/cluster COMMAND
 
   deps                          install the Debian packages that are missing
   build  [--for tests|cluster]  build Kubernetes, etcd, CoreDNS and an S3 server into the cache
-  assets                        the same for tests; prints the folder with kube-apiserver, etcd, kubectl, versitygw
+  assets [--for tests|cluster]  the same; prints the folder with the programs
   up     [--config FILE] [--images A.tar,B.tar] [--kubeconfig FILE] [--name NAME]
                                 start the cluster; nothing happens if it is up
   load   IMAGE.tar...           load images on every node

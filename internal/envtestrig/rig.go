@@ -44,7 +44,9 @@ type Rig struct {
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
 
-	names atomic.Int64
+	names       atomic.Int64
+	credentials func(envtest.User) ([]byte, error) // a kubeconfig with a certificate for the user
+	failed      bool                               // of the tests, once they have ended
 }
 
 // Setup prepares a package's tests; what it returns ends it again.
@@ -57,27 +59,45 @@ func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver and etcd: use `make test`, which builds them")
 		return 1
 	}
-	env := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-	}
-	env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "NodeRestriction")
-	config, err := env.Start()
+	r, stop, err := Start()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "start API server:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := 1
-	if *rig, err = newRig(config); err != nil {
-		fmt.Fprintln(os.Stderr, "connect to API server:", err)
-	} else {
-		code = runWith(m, *rig, setup)
-	}
-	if err := env.Stop(); err != nil {
+	*rig = r
+	code := runWith(m, r, setup)
+	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop API server:", err)
 		return 1
 	}
 	return code
+}
+
+// Start starts an API server with our kinds. Each argument is a flag for it and its value.
+func Start(flags ...[2]string) (r *Rig, stop func() error, err error) {
+	env := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
+		ErrorIfCRDPathMissing: true,
+	}
+	configure := env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "NodeRestriction")
+	for _, f := range flags {
+		configure.Append(f[0], f[1])
+	}
+	config, err := env.Start()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start API server: %w", err), env.Stop())
+	}
+	if r, err = newRig(config); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("connect to API server: %w", err), env.Stop())
+	}
+	r.credentials = func(u envtest.User) ([]byte, error) {
+		user, err := env.AddUser(u, nil)
+		if err != nil {
+			return nil, err
+		}
+		return user.KubeConfig()
+	}
+	return r, env.Stop, nil
 }
 
 func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {
@@ -94,7 +114,9 @@ func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {
 			}
 		}()
 	}
-	return m.Run()
+	code = m.Run()
+	rig.failed = code != 0
+	return code
 }
 
 func newRig(config *rest.Config) (*Rig, error) {
@@ -121,7 +143,7 @@ func Root() string {
 }
 
 // As returns a client that acts as another user.
-func (r *Rig) As(t *testing.T, user string, groups ...string) client.Client {
+func (r *Rig) As(t testing.TB, user string, groups ...string) client.Client {
 	t.Helper()
 	config := rest.CopyConfig(r.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}

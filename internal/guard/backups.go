@@ -18,7 +18,7 @@ func (c compiler) backupLocations() topic {
 		variables:  []named{{"regions", list(c.regions)}, {"config", "object.?spec.?config.orValue({})"}},
 		checks: []check{
 			{reason.StorageNotMainland, "variables.config[?'region'].orValue('') in variables.regions",
-				"'`config.region` must be one of ' + variables.regions.join(', ') + ': without it the client asks its cloud'"},
+				say("`config.region` must be one of %s: without it the client asks its cloud", anyOf(c.regions))},
 			{reason.StorageNotMainland, "variables.config.all(k, !(k.lowerAscii().matches('(url|uri|endpoint)') || variables.config[k].contains('://')) || " + c.insideHost(hostOf(address)) + ")",
 				"'an address in `config` must be a host of the policy (`spec.network.hosts`)'"},
 		},
@@ -47,9 +47,9 @@ func (c compiler) backups() topic {
 		},
 		checks: []check{
 			{reason.StorageNotMainland, "!variables.touches || (variables.spec.?storageLocation.orValue('').startsWith(variables.prefix) && variables.spec.?volumeSnapshotLocations.orValue([]).all(l, l.startsWith(variables.prefix)))",
-				"'a backup that takes a governed namespace must name a `storageLocation` ' + variables.prefix + '*: name other namespaces in `includedNamespaces`, without a wildcard, and no volumes of the whole cluster'"},
+				say("a backup that takes a governed namespace must name a `storageLocation` %s*: name other namespaces in `includedNamespaces`, without a wildcard, and no volumes of the whole cluster", c.classPrefix)},
 			{reason.StorageNotMainland, "!(request.kind.kind in ['PodVolumeBackup', 'DataUpload']) || !(variables.source in variables.governed) || variables.spec.?backupStorageLocation.orValue('').startsWith(variables.prefix)",
-				"'a volume of a governed namespace may be copied to a `backupStorageLocation` ' + variables.prefix + '* only'"},
+				say("a volume of a governed namespace may be copied to a `backupStorageLocation` %s* only", c.classPrefix)},
 			{reason.StorageNotMainland, "!(request.kind.kind in ['PodVolumeRestore', 'DataDownload']) || !(variables.source in variables.governed) || variables.target in variables.governed",
 				"'a volume of a governed namespace may be restored into a governed one only'"},
 			{reason.StorageNotMainland, "variables.mapping.all(k, !(k in variables.governed) || variables.mapping[k] in variables.governed)",
@@ -75,14 +75,13 @@ func (c compiler) databases() topic {
 		where:      governed,
 		resources:  []rule{{"postgresql.cnpg.io", write, []string{"clusters"}}},
 		conditions: []named{changed},
-		variables:  []named{{"prefix", quote(c.classPrefix)}},
 		checks: []check{
 			{outside, "!has(object.spec.backup) || " + store("object.spec.backup"),
 				"'`barmanObjectStore.endpointURL` must be set, to a host of the policy, and `destinationPath` be a bucket there: without it the client goes to its own cloud'"},
 			{outside, "object.spec.?externalClusters.orValue([]).all(e, " + host("host") + " && " + host("hostaddr") + " && " + store("e") + ")",
 				"'`externalClusters` must be hosts of the policy or of the cluster'"},
 			{outside, "has(object.spec.storage) && " + class("object.spec.storage") + " && (!has(object.spec.walStorage) || " + class("object.spec.walStorage") + ") && object.spec.?tablespaces.orValue([]).all(t, " + "has(t.storage) && " + class("t.storage") + ")",
-				"'every volume must name a `storageClass` ' + variables.prefix + '*'"},
+				say("every volume must name a `storageClass` %s*", c.classPrefix)},
 			{reason.NetworkNotInPolicy, "object.spec.?managed.?services.?additional.orValue([]).all(s, s.?serviceTemplate.?spec.?type.orValue('ClusterIP') == 'ClusterIP')",
 				"'`managed.services` must be of type ClusterIP'"},
 		},
@@ -183,7 +182,7 @@ func (c compiler) nodePools() topic {
 				" || variables.requirements.exists(r, r.key == variables.key && (r.?operator.orValue('') != 'In' || " + quote(c.jurisdiction) + " in r.?values.orValue([])))"},
 		},
 		checks: []check{{reason.PlacementNotMainland, "!variables.stamps || variables.requirements.exists(r, r.key in " + list([]string{regionKey, zoneKey}) + " && r.?operator.orValue('') == 'In' && size(r.?values.orValue([])) > 0 && r.values.all(v, v in " + inside + "))",
-			"'a pool that gives nodes the label ' + variables.key + ' must be limited to regions or zones of the policy in `requirements`'"}},
+			say("a pool that gives nodes the label %s must be limited to regions or zones of the policy in `requirements`", c.labelKey)}},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -176,7 +177,9 @@ type check struct {
 	expression, says string
 }
 
-// pin is one mutating policy: each patch is a JSONPatch expression.
+// pin is one mutating policy. Each patch is an expression for a list of JSONPatch, and none
+// touches what another one does: all are one mutation, since the API server writes and reads
+// the whole object anew for each.
 type pin struct {
 	name      string
 	resources rule
@@ -335,7 +338,7 @@ func (c compiler) validating(t topic) []Object {
 		if excepted != "" {
 			v.expression = "variables.excepted || (" + v.expression + ")"
 		}
-		spec.WithValidations(arac.Validation().WithExpression(v.expression).WithMessageExpression(c.message(v)))
+		spec.WithValidations(c.validation(v))
 	}
 	bound := arac.ValidatingAdmissionPolicyBindingSpec().WithPolicyName(c.name(t.name)).WithValidationActions(c.actions()...)
 	switch t.where {
@@ -355,10 +358,38 @@ func (c compiler) validating(t topic) []Object {
 	}
 }
 
-// message begins with a stable code, and names the policy, of which there may be several.
-func (c compiler) message(v check) string {
-	return quote("residency: "+string(v.code)+": ") + " + " + v.says + " + " + quote(" (policy "+c.policy+")")
+// validation is a check with its message, which begins with a stable code and names the policy,
+// of which there may be several. A message that always says the same is written as text: API
+// servers evaluate the expressions of messages for every request, also when nothing is refused.
+func (c compiler) validation(v check) *arac.ValidationApplyConfiguration {
+	begin, end := "residency: "+string(v.code)+": ", " (policy "+c.policy+")"
+	out := arac.Validation().WithExpression(v.expression)
+	if text, ok := literal(v.says); ok {
+		return out.WithMessage(begin + text + end)
+	}
+	return out.WithMessageExpression(quote(begin) + " + " + v.says + " + " + quote(end))
 }
+
+// quoted is one CEL string between single quotes, and nothing else.
+var quoted = regexp.MustCompile(`^'((?:[^'\\]|\\')*)'$`)
+
+// literal returns the text of an expression that is one string.
+func literal(expression string) (string, bool) {
+	if text, err := strconv.Unquote(expression); err == nil && expression[0] == '"' {
+		return text, true
+	}
+	m := quoted.FindStringSubmatch(expression)
+	if m == nil {
+		return "", false
+	}
+	return strings.ReplaceAll(m[1], `\'`, `'`), true
+}
+
+// say writes a text that the compiler knows as a CEL string.
+func say(format string, args ...any) string { return quote(fmt.Sprintf(format, args...)) }
+
+// anyOf lists what may stand somewhere, for a message.
+func anyOf(items []string) string { return strings.Join(items, ", ") }
 
 func (c compiler) mutating(p pin) []Object {
 	spec := arac.MutatingAdmissionPolicySpec().WithFailurePolicy(arv1.Fail).WithReinvocationPolicy(arv1.IfNeededReinvocationPolicy).
@@ -366,9 +397,8 @@ func (c compiler) mutating(p pin) []Object {
 	for _, n := range p.variables {
 		spec.WithVariables(arac.Variable().WithName(n.name).WithExpression(n.expression))
 	}
-	for _, e := range p.patches {
-		spec.WithMutations(arac.Mutation().WithPatchType(arv1.PatchTypeJSONPatch).WithJSONPatch(arac.JSONPatch().WithExpression(e)))
-	}
+	patches := "(" + strings.Join(p.patches, ") +\n(") + ")"
+	spec.WithMutations(arac.Mutation().WithPatchType(arv1.PatchTypeJSONPatch).WithJSONPatch(arac.JSONPatch().WithExpression(patches)))
 	bound := arac.MutatingAdmissionPolicyBindingSpec().WithPolicyName(c.name(p.name)).
 		WithMatchResources(arac.MatchResources().WithNamespaceSelector(c.selector()))
 	name := c.name(p.name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -104,6 +105,55 @@ func TestCompileIsThisText(t *testing.T) {
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
 		t.Errorf("%s differs (UPDATE_GOLDEN=1 rewrites it):\n%s", file, d)
+	}
+}
+
+// text is what the tests below read of a policy.
+type text struct {
+	Spec struct {
+		Variables   []struct{ Name string }
+		Validations []struct{ MessageExpression string }
+	}
+}
+
+func texts(t *testing.T) (raw [][]byte, read []text) {
+	t.Helper()
+	p, o := everything()
+	for _, object := range compileWith(t, p, o).Objects {
+		b, err := json.Marshal(object.Apply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var x text
+		if err := json.Unmarshal(b, &x); err != nil {
+			t.Fatal(err)
+		}
+		raw, read = append(raw, b), append(read, x)
+	}
+	return raw, read
+}
+
+func TestEveryVariableIsUsed(t *testing.T) {
+	raw, read := texts(t)
+	for i, x := range read {
+		for _, v := range x.Spec.Variables {
+			if !regexp.MustCompile(`variables\.` + v.Name + `\b`).Match(raw[i]) {
+				t.Errorf("variable %s is not used in %s", v.Name, raw[i])
+			}
+		}
+	}
+}
+
+// API servers evaluate the expressions of messages for every request, refused or not.
+func TestAMessageThatNeverChangesIsText(t *testing.T) {
+	inQuotes, changes := regexp.MustCompile(`"(\\.|[^"\\])*"|'(\\.|[^'\\])*'`), regexp.MustCompile(`variables|object|request`)
+	_, read := texts(t)
+	for _, x := range read {
+		for _, v := range x.Spec.Validations {
+			if v.MessageExpression != "" && !changes.MatchString(inQuotes.ReplaceAllString(v.MessageExpression, "")) {
+				t.Errorf("always the same: %s", v.MessageExpression)
+			}
+		}
 	}
 }
 

@@ -73,7 +73,14 @@ func eachShape(some func(test string) string, text string) (out []named, anywher
 	return out, strings.Join(found, " || ")
 }
 
-const notPersonalSays = "': personal data may not stand in the Kubernetes API. If it is none, say why in the annotation " + NotPersonalAnnotation + ", in 20 characters or more'"
+// looksPersonal says so of a place, and never what stands there.
+func looksPersonal(place, shapes string) string {
+	return say("%s looks like %s: %s", place, shapes, notPersonal)
+}
+
+const notPersonal = "personal data may not stand in the Kubernetes API. If it is none, say why in the annotation " + NotPersonalAnnotation + ", in 20 characters or more"
+
+const someShape = "a phone number, an identity number, an openid or an e-mail address"
 
 func explained(metadata string) string {
 	return "size(" + metadata + ".?annotations[?" + quote(NotPersonalAnnotation) + "].orValue('').trim()) >= 20"
@@ -101,7 +108,6 @@ func (c compiler) personalData() topic {
 		{"inKeys", some("annotations")(personal("k"))},
 		{"long", some("annotations")("size(" + value + ") > " + longest)},
 	}, inAnnotations...)
-	variables = append(variables, named{"where", "variables.inName ? 'its name' : variables.inLabels ? 'a label' : variables.inKeys || (!variables.long && (" + found + ")) ? 'an annotation' : ''"})
 	return topic{
 		name:      "personal-data",
 		where:     governed,
@@ -113,8 +119,10 @@ func (c compiler) personalData() topic {
 		},
 		variables: variables,
 		checks: []check{
-			{reason.PersonalDataInSpec, "!variables.long", "'an annotation has more than 64 KiB, which is not looked at' + " + notPersonalSays},
-			{reason.PersonalDataInSpec, "variables.where == ''", "variables.where + ' looks like a phone number, an identity number, an openid or an e-mail address' + " + notPersonalSays},
+			{reason.PersonalDataInSpec, "!variables.inName", looksPersonal("its name", "a phone number, an identity number or an openid")},
+			{reason.PersonalDataInSpec, "!variables.inLabels", looksPersonal("a label", "a phone number, an identity number or an openid")},
+			{reason.PersonalDataInSpec, "!variables.long", say("an annotation has more than 64 KiB, which is not looked at: %s", notPersonal)},
+			{reason.PersonalDataInSpec, "variables.long || !(variables.inKeys || " + found + ")", looksPersonal("an annotation", someShape)},
 		},
 	}
 }
@@ -137,10 +145,10 @@ func (c compiler) configMaps() topic {
 		variables:  variables,
 		checks: []check{
 			{reason.PersonalDataInSpec, "size(dyn(object).?binaryData.orValue({})) == 0",
-				"'`binaryData` cannot be looked at: put text into `data`; if the bytes hold nothing of a person, say what they are in the annotation " + NotPersonalAnnotation + ", in 20 characters or more'"},
-			{reason.PersonalDataInSpec, "!variables.long && !variables.large", "'`data` has a value of more than 64 KiB, or more than 256 KiB in all, which is not looked at' + " + notPersonalSays},
+				say("`binaryData` cannot be looked at: put text into `data`; if the bytes hold nothing of a person, say what they are in the annotation %s, in 20 characters or more", NotPersonalAnnotation)},
+			{reason.PersonalDataInSpec, "!variables.long && !variables.large", say("`data` has a value of more than 64 KiB, or more than 256 KiB in all, which is not looked at: %s", notPersonal)},
 			{reason.PersonalDataInSpec, "variables.long || variables.large || !(variables.inKeys || " + found + ")",
-				"'`data` looks like it holds a phone number, an identity number, an openid or an e-mail address' + " + notPersonalSays},
+				looksPersonal("`data`", someShape)},
 		},
 	}
 }
@@ -179,6 +187,6 @@ func (c compiler) ownKinds() topic {
 		},
 		conditions: []named{changed, {"not-explained", "!(" + explained("object.metadata") + ")"}},
 		checks: []check{{reason.PersonalDataInSpec, "!(" + strings.Join(found, " || ") + ")",
-			"'a text in `spec` looks like it holds a phone number, an identity number, an openid or an e-mail address' + " + notPersonalSays}},
+			looksPersonal("a text in `spec`", someShape)}},
 	}
 }

@@ -109,7 +109,7 @@ func (c compiler) networkPolicies() topic {
 		checks: []check{
 			{reason.NetworkNotInPolicy, "variables.peers.all(l, size(l) > 0)", "'a rule must name its peers: without them it opens every address'"},
 			{reason.NetworkNotInPolicy, "variables.peers.all(l, l.all(p, !has(p.ipBlock) || (isCIDR(p.ipBlock.cidr) && variables.cidrs.exists(n, cidr(n).containsCIDR(cidr(p.ipBlock.cidr))))))",
-				"'`ipBlock` must lie in ' + variables.cidrs.join(', ') + ' (`spec.network.cidrs`)'"},
+				say("`ipBlock` must lie in %s (`spec.network.cidrs`)", anyOf(c.cidrs))},
 			{reason.NetworkNotInPolicy, "variables.peers.all(l, l.all(p, !has(p.namespaceSelector) || p.namespaceSelector.?matchLabels[?" + quote(policyLabel) + "].orValue('') == " + quote(c.policy) +
 				" || p.namespaceSelector.?matchLabels[?'kubernetes.io/metadata.name'].orValue('') in " + list(near) + "))",
 				"'`namespaceSelector` must name the policy, or one of " + strings.Join(near, ", ") + " by its name'"},

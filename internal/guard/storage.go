@@ -58,7 +58,7 @@ func (c compiler) claims() topic {
 			{outside, "!has(object.spec.dataSourceRef) || object.spec.dataSourceRef.kind in ['PersistentVolumeClaim', 'VolumeSnapshot']",
 				"'`dataSourceRef` must name a claim or a snapshot, not a ' + object.spec.dataSourceRef.kind"},
 			{outside, "object.spec.?volumeAttributesClassName.orValue('') == '' || object.spec.volumeAttributesClassName.startsWith(variables.prefix)",
-				"'`volumeAttributesClassName` must begin with ' + variables.prefix"},
+				say("`volumeAttributesClassName` must begin with %s", c.classPrefix)},
 		},
 	}
 }

@@ -95,7 +95,7 @@ func (c compiler) nodes() topic {
 		},
 		checks: []check{
 			{reason.NotAttested, "variables.now == variables.before || variables.attestor || request.userInfo.username == " + quote(c.manager),
-				"'the node label ' + variables.key + ' is written by the manager and the attestors only'"},
+				say("the node label %s is written by the manager and the attestors only", c.labelKey)},
 			{reason.RegionSignalsDisagree, `variables.attestor || !(variables.region in variables.regions || variables.regionBefore in variables.regions) ||
 (variables.regionBefore in ['', variables.region] && variables.zoneBefore in ['', variables.zone])`,
 				"'region and zone of a node do not change once they are set: an attestor may change them, or join the node anew'"},

@@ -30,7 +30,7 @@ func (c compiler) volumes() topic {
 		},
 		checks: []check{
 			{outside, "has(object.spec.csi) ? object.spec.csi.driver in variables.drivers : (has(object.spec.local) && object.metadata.?annotations[?'pv.kubernetes.io/provisioned-by'].orValue('') in variables.drivers)",
-				"'a volume of this class must be made by one of ' + variables.drivers.join(', ') + ' (`spec.storage.drivers`)'"},
+				say("a volume of this class must be made by one of %s (`spec.storage.drivers`)", anyOf(c.drivers))},
 			{outside, "object.spec.?csi.?volumeAttributes.orValue({}).all(k, !k.lowerAscii().matches(" + quote(addressing) + ") && !object.spec.csi.volumeAttributes[k].contains('://'))",
 				"'`volumeAttributes` may not name a server'"},
 			{outside, "size(variables.terms) > 0 && variables.terms.all(t, t.?matchExpressions.orValue([]).exists(e, e.operator == 'In' && e.key in variables.places && e.values.all(v, v in variables.places[e.key])))",
@@ -94,7 +94,7 @@ func (c compiler) snapshotClasses() topic {
 			{"changed", "request.operation == 'CREATE' || object.?driver.orValue('') != oldObject.?driver.orValue('') || object.?parameters.orValue({}) != oldObject.?parameters.orValue({})"}},
 		variables: []named{{"drivers", list(c.drivers)}, {"foreign", "object.?parameters.orValue({}).map(k, k).filter(k, !(k in " + list(harmless) + "))"}},
 		checks: []check{
-			{reason.StorageNotMainland, "object.?driver.orValue('') in variables.drivers", "'`driver` must be one of ' + variables.drivers.join(', ')"},
+			{reason.StorageNotMainland, "object.?driver.orValue('') in variables.drivers", say("`driver` must be one of %s", anyOf(c.drivers))},
 			{reason.StorageNotMainland, "size(variables.foreign) == 0", "'`parameters` ' + variables.foreign.join(', ') + ' may not be set: they can copy snapshots to other regions'"},
 		},
 	}
@@ -130,7 +130,7 @@ func (c compiler) attributeClasses() topic {
 		variables: []named{{"drivers", list(c.drivers)}, {"closed", "object.?parameters.orValue({}).map(k, k).filter(k, k.lowerAscii().matches(" + quote(addressing) +
 			") || object.parameters[k].contains('://') || (k.lowerAscii().matches('(zone|region)') && !object.parameters[k].split(',').all(v, v in " + inside + ")))"}},
 		checks: []check{
-			{reason.StorageNotMainland, "object.driverName in variables.drivers", "'`driverName` must be one of ' + variables.drivers.join(', ')"},
+			{reason.StorageNotMainland, "object.driverName in variables.drivers", say("`driverName` must be one of %s", anyOf(c.drivers))},
 			{reason.StorageNotMainland, "size(variables.closed) == 0", "'`parameters` ' + variables.closed.join(', ') + ' may not be set: a driver may copy the volume there'"},
 		},
 	}

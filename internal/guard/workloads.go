@@ -50,9 +50,9 @@ func (c compiler) podPlacement() topic {
 			"'`nodeSelector` ' + variables.key + ' must be ' + variables.jurisdiction + ', not \"' + variables.pinned + '\": leave it out'"},
 		{outside, `!variables.isPod || (size(variables.terms) > 0 && variables.terms.all(t, t.?matchExpressions.orValue([]).exists(e,
   e.key == variables.regionKey && e.operator == 'In' && e.values.all(v, v in variables.regions))))`,
-			"'every nodeSelectorTerm must require one of the regions ' + variables.regions.join(', ') + ', because terms are ORed'"},
+			say("every nodeSelectorTerm must require one of the regions %s, because terms are ORed", anyOf(c.regions))},
 		{outside, "variables.spec.?schedulerName.orValue('default-scheduler') in variables.schedulers",
-			"'`schedulerName` must be one of ' + variables.schedulers.join(', ')"},
+			say("`schedulerName` must be one of %s", anyOf(c.schedulers))},
 		{outside, "variables.spec.?runtimeClassName.orValue('') in " + list(append([]string{""}, c.runtimes...)),
 			"'`runtimeClassName` may not be set, but to one of `spec.nodes.runtimeClasses`: a runtime class can run the pod on another machine'"},
 	}
@@ -97,11 +97,11 @@ func (c compiler) podVolumes() topic {
   v.ephemeral.volumeClaimTemplate.spec.?storageClassName.orValue('').startsWith(variables.prefix) &&
   v.ephemeral.volumeClaimTemplate.spec.?volumeName.orValue('') == '' &&
   !has(v.ephemeral.volumeClaimTemplate.spec.dataSource) && !has(v.ephemeral.volumeClaimTemplate.spec.dataSourceRef)))`,
-			"'an ephemeral volume must name a storage class ' + variables.prefix + '* and no source'"},
+			say("an ephemeral volume must name a storage class %s* and no source", c.classPrefix)},
 		{reason.StorageNotMainland, "size(variables.spec.?resourceClaims.orValue([])) == 0",
 			"'`resourceClaims` may not be set: a claimed device may be attached over a network'"},
 		{reason.ImageNotInPolicy, "variables.volumes.all(v, !has(v.image) || variables.registries.exists(r, v.image.?reference.orValue('').startsWith(r)))",
-			"'an image volume must come from one of ' + variables.registries.join(', ')"},
+			say("an image volume must come from one of %s", anyOf(c.registries))},
 		{reason.CredentialsExposed, "variables.volumes.all(v, !has(v.projected) || v.projected.?sources.orValue([]).all(s, s.?serviceAccountToken.?audience.orValue('') in variables.audiences))",
 			"'the audience of a projected token must be one of `spec.identities.tokenAudiences`: for another one it can be the key to a cloud abroad'"},
 	}
@@ -201,14 +201,14 @@ func (c compiler) keepOff() topic {
 		named{"taint", quote(TaintKey(c.jurisdiction))},
 		named{"region", region},
 		named{"abroad", "variables.region != '' && !(variables.region in variables.regions)"})
-	const inside = " ' + variables.regions.join(', ') + ', or one whose region is not known'"
+	inside := anyOf(c.regions) + ", or one whose region is not known"
 	t.checks = []check{
 		{reason.NodeReserved, "!variables.spec.?tolerations.orValue([]).exists(t, t.?key.orValue('') == variables.taint || (t.?key.orValue('') == '' && t.?effect.orValue('NoSchedule') == 'NoSchedule'))",
-			"'the taint ' + variables.taint + ' may be tolerated in governed namespaces, and in those with the label " + AgentsLabel + ": approved'"},
+			say("the taint %s may be tolerated in governed namespaces, and in those with the label %s: approved", TaintKey(c.jurisdiction), AgentsLabel)},
 		{reason.NodeReserved, "(request.kind.kind == 'Pod' && request.operation != 'CREATE') || variables.spec.?nodeName.orValue('') == '' || variables.abroad",
-			"'`spec.nodeName` may not name a node of" + inside},
+			say("`spec.nodeName` may not name a node of %s", inside)},
 		{reason.NodeReserved, "request.kind.kind != 'Binding' || variables.abroad || request.userInfo.username == " + quote(schedulerUser),
-			"'only the scheduler may bind a pod to a node of" + inside},
+			say("only the scheduler may bind a pod to a node of %s", inside)},
 	}
 	return t
 }

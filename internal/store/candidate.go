@@ -27,7 +27,7 @@ func (s RunSpec) Admit(c Candidate, r consent.Rules, at time.Time) reason.Code {
 	if r.Marketing && (strings.Contains(s.Expression, "lead.") || strings.Contains(s.Expression, "profile.")) {
 		r.Automated, r.NeedsSeparate = true, true // selected by what people did, whatever the purpose is called
 	}
-	if code := consent.Decide(c.State, c.Person, r, at); code != reason.AllChecksPassed {
+	if code := consent.Decide(consent.Facts{State: c.State, Person: c.Person, Rules: r, At: at}); code != reason.AllChecksPassed {
 		return code
 	}
 	switch {

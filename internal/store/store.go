@@ -49,6 +49,10 @@ var (
 	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
 	ErrNoticeRevision   = &Error{"NoticeRevision", "the revision answered is not the published one"}
+	ErrGuardianLink     = &Error{"GuardianLink", "the link is unknown, over, or another guardian has answered by it"}
+	ErrGuardianSelf     = &Error{"GuardianSelf", "the person's own account cannot speak as their guardian"}
+	ErrGuardianMinor    = &Error{"GuardianMinor", "a guardian is an adult, and this account belongs to somebody younger"}
+	ErrGuardianNeedless = &Error{"GuardianNeedless", "no guardian is needed at the age that the person told"}
 	ErrInvalid          = &Error{"Invalid", "a value is malformed"}
 )
 
@@ -62,6 +66,13 @@ type Ledger interface {
 	RecordEvent(ctx context.Context, e Event) (Recorded, error)
 	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
 	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
+
+	// AskGuardian makes the link by which a guardian may answer; an earlier one ends.
+	AskGuardian(ctx context.Context, account string, who subject.OpenID, secret [32]byte) error
+	GuardianCase(ctx context.Context, l GuardianLink) (GuardianCase, error)
+	// AnswerGuardian records the answer. Taking it back withdraws whatever the person agreed
+	// to, and is acknowledged as a withdrawal is.
+	AnswerGuardian(ctx context.Context, a GuardianAnswer) (Recorded, error)
 
 	SizeAudience(ctx context.Context, expression, leadModel string) (int64, error)
 	PlanRun(ctx context.Context, s RunSpec) (Run, error)
@@ -120,6 +131,8 @@ type Recorded struct {
 	Duplicate bool
 	// Acknowledged: nothing further is sent for what was withdrawn, if anything was.
 	Acknowledged bool
+	// Guardian is how far a guardian's consent is; empty where none is needed.
+	Guardian consent.GuardianState
 }
 
 // Choice is an answer to one item of the consent page.
@@ -143,6 +156,8 @@ type Preferences struct {
 	Notice Notice
 	Age    consent.AgeBand
 	Items  []Choice
+	// Guardian is empty where the age needs none under the policy.
+	Guardian consent.GuardianState
 }
 
 // RunSpec is everything that decides who gets a campaign's message, and when.

@@ -48,15 +48,25 @@ func (s *suite) eachIsNeeded(t *testing.T) {
 	}
 }
 
+// applyAll installs a guard.
+func applyAll(t *testing.T, g guard.Guard) {
+	t.Helper()
+	for _, o := range g.Objects {
+		if err := rig.Client.Apply(t.Context(), o.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
+			t.Fatalf("apply %s %s: %v", o.Kind, o.Name, err)
+		}
+	}
+}
+
 // removeAll takes the whole guard away, bindings first.
-func removeAll(t *testing.T, g guard.Guard) {
+func removeAll(t testing.TB, g guard.Guard) {
 	t.Helper()
 	for _, o := range slices.Backward(g.Objects) {
 		remove(t, o)
 	}
 }
 
-func remove(t *testing.T, o guard.Object) {
+func remove(t testing.TB, o guard.Object) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name}
 	var object client.Object = &arv1.ValidatingAdmissionPolicyBinding{ObjectMeta: meta}

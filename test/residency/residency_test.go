@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	arv1 "k8s.io/api/admissionregistration/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,7 +35,7 @@ var rig *envtestrig.Rig
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(envtestrig.Run(m, &rig))
+	os.Exit(envtestrig.Run(m, &rig, envtestrig.Scheduler))
 }
 
 // policy has every field that a case could need.
@@ -152,7 +151,7 @@ var kinds = []struct {
 }
 
 // installKinds makes the definitions and waits until they are served.
-func installKinds(t *testing.T) {
+func installKinds(t *testing.T, rig *envtestrig.Rig) {
 	t.Helper()
 	scheme := rig.Scheme
 	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
@@ -212,7 +211,7 @@ func prepare(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installKinds(t)
+	installKinds(t, rig)
 	p := policy()
 	where := conformance.Where{
 		Governed: rig.Namespace(t, p.Name), Free: rig.Namespace(t, ""), Manager: manager, Prober: prober,
@@ -227,14 +226,7 @@ func prepare(t *testing.T) *suite {
 	if err := runner.Prepare(t.Context(), files); err != nil {
 		t.Fatal(err)
 	}
-	options := guard.Options{
-		Manager: manager, Prober: prober, Governed: []string{where.Governed},
-		Exceptions: []guard.Exception{{
-			Name: "incident", Users: []string{"bob"}, Namespaces: []string{where.Governed}, Topics: guard.Excusable, NotAfter: time.Now().Add(time.Hour),
-		}, {
-			Name: "over", Users: []string{"bob"}, Namespaces: []string{where.Governed}, Topics: guard.Excusable, NotAfter: time.Now().Add(-time.Hour),
-		}},
-	}
+	options := guardOptions(where.Governed)
 	return &suite{files: files, governed: where.Governed, runner: runner, compile: func(t *testing.T) guard.Guard {
 		t.Helper()
 		g, err := guard.Compile(p, options)
@@ -245,33 +237,21 @@ func prepare(t *testing.T) *suite {
 	}}
 }
 
-func (s *suite) install(t *testing.T) {
-	t.Helper()
-	for _, o := range s.compile(t).Objects {
-		if err := rig.Client.Apply(t.Context(), o.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
-			t.Errorf("apply %s %s: %v", o.Kind, o.Name, err)
-		}
+// guardOptions have exceptions of which one is in force, and the other over.
+func guardOptions(governed string) guard.Options {
+	excuse := func(name string, end time.Time) guard.Exception {
+		return guard.Exception{Name: name, Users: []string{"bob"}, Namespaces: []string{governed}, Topics: guard.Excusable, NotAfter: end}
 	}
-	if t.Failed() {
-		t.FailNow()
+	return guard.Options{
+		Manager: manager, Prober: prober, Governed: []string{governed},
+		Exceptions: []guard.Exception{excuse("incident", time.Now().Add(time.Hour)), excuse("over", time.Now().Add(-time.Hour))},
 	}
-	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { return s.typeChecked(ctx) })
-	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { return s.enforced(ctx) })
 }
 
-// typeChecked waits for the API server to check the types of every expression: a warning is
-// an error of ours.
-func (s *suite) typeChecked(ctx context.Context) error {
-	var list arv1.ValidatingAdmissionPolicyList
-	if err := rig.Client.List(ctx, &list, client.MatchingLabels(guard.Labels(policyName))); err != nil {
-		return err
-	}
-	for _, p := range list.Items {
-		if p.Status.TypeChecking != nil && len(p.Status.TypeChecking.ExpressionWarnings) > 0 {
-			return fmt.Errorf("%s: %+v", p.Name, p.Status.TypeChecking.ExpressionWarnings)
-		}
-	}
-	return nil
+func (s *suite) install(t *testing.T) {
+	t.Helper()
+	applyAll(t, s.compile(t))
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { return s.enforced(ctx) })
 }
 
 // enforced waits until the first attack of every topic is refused.
@@ -349,11 +329,7 @@ func (s *suite) besideAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range g.Objects {
-		if err := rig.Client.Apply(t.Context(), o.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
-			t.Fatal(err)
-		}
-	}
+	applyAll(t, g)
 	defer removeAll(t, g)
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { // the last one to be applied
 		class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: p.Spec.Storage.ClassPrefix + "x"}, Provisioner: "x"}

@@ -60,6 +60,7 @@ type fakeIntake struct {
 	events   []*storev1.RecordEventRequest
 	recorded []*storev1.RecordChoicesRequest
 	choices  map[string]*storev1.RecordChoicesRequest
+	links    fakeLinks
 }
 
 func newFakeIntake() *fakeIntake {
@@ -95,7 +96,7 @@ func (f *fakeIntake) GetPreferences(ctx context.Context, r *storev1.GetPreferenc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.choices[r.GetOpenId()]
-	return &storev1.GetPreferencesResponse{Notice: f.notice, AgeBand: c.GetAgeBand(), Choices: c.GetChoices()}, nil
+	return &storev1.GetPreferencesResponse{Notice: f.notice, AgeBand: c.GetAgeBand(), Choices: c.GetChoices(), GuardianState: guardianStateOf(c.GetAgeBand())}, nil
 }
 
 func (f *fakeIntake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequest) (*storev1.RecordChoicesResponse, error) {
@@ -106,7 +107,15 @@ func (f *fakeIntake) RecordChoices(ctx context.Context, r *storev1.RecordChoices
 	defer f.mu.Unlock()
 	f.choices[r.GetOpenId()] = proto.CloneOf(r)
 	f.recorded = append(f.recorded, proto.CloneOf(r))
-	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: !f.unquiet}, nil
+	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: !f.unquiet, GuardianState: guardianStateOf(r.GetAgeBand())}, nil
+}
+
+// guardianStateOf is what a policy with a guardian below 14 says where nobody was asked.
+func guardianStateOf(band string) string {
+	if band == "Under8" || band == "8to13" {
+		return "Required"
+	}
+	return ""
 }
 
 // fakePlatform exchanges any code for the same person.

@@ -73,10 +73,13 @@ type page struct {
 	Style       template.CSS
 	T           map[string]string
 	Form        *formView
+	Guardian    *guardianView // beside Form
+	Link        *linkView
 	Message     *messageView
 }
 
-type messageView struct{ Title, Text string }
+// messageView is a text. AskGuardian is the token of the form that asks one, or empty.
+type messageView struct{ Title, Text, Back, AskGuardian string }
 
 type formView struct {
 	CSRF, Hint         string
@@ -87,6 +90,7 @@ type formView struct {
 	Ages               []ageView
 	Retention, Storage string
 	Rights, Refusal    string
+	Guardian           string // what to say of a guardian's consent, if one is needed
 }
 
 type itemView struct {
@@ -118,7 +122,16 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"]}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Back: "/consent"}
+	return out
+}
+
+// asking is the form as the person themselves sees it, who may need a guardian.
+func (p *pages) asking(lang string, r *storev1.GetPreferencesResponse, given answers, csrf, hint string) page {
+	out := p.form(lang, r.GetNotice(), given, csrf, hint)
+	if s := r.GetGuardianState(); s != "" {
+		out.Form.Guardian = out.T["guardian.is."+s]
+	}
 	return out
 }
 

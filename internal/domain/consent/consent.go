@@ -1,15 +1,18 @@
 // Package consent decides whether one person's consent allows one processing, at one
-// moment. It implements the tests of law.md 3.2: informed, explicit, separate, prior,
-// current, by the right person. It sees dates, codes and revisions; never who it is about.
+// moment. It implements the tests of law.md 3.2: informed, voluntary, explicit, separate,
+// prior, current, not expired, by the right person. It sees dates, codes and revisions;
+// never who it is about.
 package consent
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
 
-// Action is what the person did.
+// Action is what the person did last about one purpose and recipient, or what time did.
 type Action string
 
 // Actions. Asked and refused is not the same as never asked.
@@ -18,42 +21,29 @@ const (
 	Given     Action = "Given"
 	Refused   Action = "Refused"
 	Withdrawn Action = "Withdrawn"
+	Expired   Action = "Expired"
 )
 
-// AgeBand is what the person said about their age; there is no such field in WeChat.
-type AgeBand string
+// Control is what the person acted upon.
+type Control string
 
-// Age bands (law.md 3.7).
+// Controls. By the first three consent can be given: each is an act that says yes to one
+// thing. The others can only end it: a keyword names no purpose, and silence, following or
+// scrolling say nothing (PIPL 14).
 const (
-	AgeUnknown AgeBand = ""
-	Under8     AgeBand = "Under8"
-	From8      AgeBand = "8to13"
-	From14     AgeBand = "14to17"
-	Adult      AgeBand = "Adult"
+	Page     Control = "page"
+	Guardian Control = "guardian" // on the guardian's own page
+	Import   Control = "import"   // collected elsewhere, with evidence
+	Keyword  Control = "keyword"
+	Menu     Control = "menu"
+	Unfollow Control = "unfollow"
+	Setting  Control = "setting" // in WeChat itself
+	Request  Control = "request" // a subject's request that an operator carries out
+	Clock    Control = "clock"   // the time that was agreed to is over
 )
 
-// Valid tells whether b is one of the bands.
-func (b AgeBand) Valid() bool {
-	switch b {
-	case AgeUnknown, Under8, From8, From14, Adult:
-		return true
-	}
-	return false
-}
-
-// youngest is the least age in years that a person of the band may have.
-func (b AgeBand) youngest() int {
-	switch b {
-	case Adult:
-		return 18
-	case From14:
-		return 14
-	case From8:
-		return 8
-	default:
-		return 0
-	}
-}
+// affirms tells whether an act upon the control can mean yes.
+func (c Control) affirms() bool { return c == Page || c == Guardian || c == Import }
 
 // State is the current consent of one person for one purpose and recipient.
 type State struct {
@@ -61,71 +51,114 @@ type State struct {
 	At             time.Time // store clock
 	NoticeRevision int64
 	Separate       bool // given with a control of its own
+	Control        Control
+	Ends           time.Time // the last moment that was agreed to; zero: none was named
 }
 
 // Person is what else about the person decides.
 type Person struct {
-	Age      AgeBand
-	Guardian bool // a guardian's verified consent is on record
-	OptedOut bool // left the account, or opted out of marketing
+	Age              AgeBand
+	Guardian         GuardianState
+	GuardianRevision int64 // of the notice that the guardian confirmed
+	OptedOut         bool  // left the account, or opted out of marketing
 }
 
 // Rules is what the policy and the published notice ask.
 type Rules struct {
-	Revision      int64 // the published revision that covers purpose and recipient
+	Revision      int64 // the published revision that covers purpose and recipient; 0: none does
 	GuardianAge   int   // below it a guardian must consent; 14 to 18
 	NeedsSeparate bool  // export, scoring, sensitive data
 	Marketing     bool
 	Automated     bool // scored or personalised
 }
 
-// Decide returns AllChecksPassed, or the one reason that stands in the way, the gravest
-// first: what can never be cured, then what the person said, then what was omitted.
-func Decide(s State, p Person, r Rules, at time.Time) reason.Code {
-	if c := said(s, p, r); c != reason.AllChecksPassed {
-		return c
-	}
-	if c := byAge(p, r); c != reason.AllChecksPassed {
-		return c
-	}
-	switch {
-	case s.NoticeRevision != r.Revision:
-		return reason.ConsentStaleNotice
-	case r.NeedsSeparate && !s.Separate:
-		return reason.ConsentNotSeparate
-	case !s.At.Before(at):
-		return reason.ConsentNotPrior
+// Facts is everything that decides whether a consent allows one act.
+type Facts struct {
+	State  State
+	Person Person
+	Rules  Rules
+	At     time.Time // when the act begins, store clock
+}
+
+// Valid tells whether the consent allows the act, and every reason why not, the gravest first.
+func Valid(f Facts) (ok bool, codes []reason.Code) {
+	codes = slices.Collect(f.reasons())
+	return len(codes) == 0, codes
+}
+
+// Decide returns AllChecksPassed, or the gravest reason that stands in the way: what people
+// said comes before what can never be cured, and that before what was omitted.
+func Decide(f Facts) reason.Code {
+	for code := range f.reasons() {
+		return code
 	}
 	return reason.AllChecksPassed
+}
+
+func (f Facts) reasons() iter.Seq[reason.Code] {
+	return func(yield func(reason.Code) bool) {
+		_ = f.said(yield) && f.byAge(yield) && f.bound(yield)
+	}
 }
 
 // said is what the person did, or did not do.
-func said(s State, p Person, r Rules) reason.Code {
-	switch {
-	case r.Marketing && p.OptedOut:
-		return reason.OptOutRecorded
-	case s.Action == Withdrawn:
-		return reason.ConsentWithdrawn
-	case s.Action == Refused:
-		return reason.ConsentRefused
-	case s.Action != Given && r.Marketing:
-		return reason.MarketingConsentMissing
-	case s.Action != Given:
-		return reason.ConsentMissing
+func (f Facts) said(yield func(reason.Code) bool) bool {
+	if f.Rules.Marketing && f.Person.OptedOut && !yield(reason.OptOutRecorded) {
+		return false
 	}
-	return reason.AllChecksPassed
+	switch {
+	case f.State.Action == Withdrawn:
+		return yield(reason.ConsentWithdrawn)
+	case f.State.Action == Refused:
+		return yield(reason.ConsentRefused)
+	case f.State.Action == Expired:
+		return yield(reason.RetentionExpired)
+	case f.given():
+		return true
+	case f.Rules.Marketing:
+		return yield(reason.MarketingConsentMissing)
+	}
+	return yield(reason.ConsentMissing)
 }
+
+// given tells whether there is a yes at all: an act that can mean it.
+func (f Facts) given() bool { return f.State.Action == Given && f.State.Control.affirms() }
 
 // byAge applies PIPL 31 and Minors Network Regulations 24. The guardian cannot allow what
 // the latter forbids.
-func byAge(p Person, r Rules) reason.Code {
-	switch {
-	case r.Automated && p.Age == AgeUnknown:
-		return reason.AgeUnknown
-	case r.Automated && p.Age != Adult:
-		return reason.MinorAutomatedMarketing
-	case p.Age != AgeUnknown && p.Age.youngest() < max(14, r.GuardianAge) && !p.Guardian:
-		return reason.GuardianConsentMissing
+func (f Facts) byAge(yield func(reason.Code) bool) bool {
+	if f.Rules.Automated {
+		switch {
+		case f.Person.Age == AgeUnknown && !yield(reason.AgeUnknown):
+			return false
+		case f.Person.Age != AgeUnknown && f.Person.Age != Adult && !yield(reason.MinorAutomatedMarketing):
+			return false
+		}
 	}
-	return reason.AllChecksPassed
+	switch f.Person.GuardianNeeded(f.Rules.GuardianAge, f.Rules.Revision) {
+	case GuardianPending:
+		return yield(reason.GuardianUnverified)
+	case GuardianRequired:
+		return yield(reason.GuardianConsentMissing)
+	}
+	return true
+}
+
+// bound is what the yes was bound to. Without a yes there is nothing to compare.
+func (f Facts) bound(yield func(reason.Code) bool) bool {
+	switch {
+	case f.Rules.Revision == 0 && !yield(reason.NoticeNotPublished):
+		return false
+	case !f.given():
+		return true
+	case f.Rules.Revision != 0 && f.State.NoticeRevision != f.Rules.Revision && !yield(reason.ConsentStaleNotice):
+		return false
+	case f.Rules.NeedsSeparate && !f.State.Separate && !yield(reason.ConsentNotSeparate):
+		return false
+	case !f.State.At.Before(f.At) && !yield(reason.ConsentNotPrior):
+		return false
+	case !f.State.Ends.IsZero() && f.At.After(f.State.Ends):
+		return yield(reason.RetentionExpired)
+	}
+	return true
 }

@@ -14,11 +14,13 @@ var catalogue = map[Code]Info{
 	ConsentScopeExceeded: {Filter, []string{"NDSMR 22(4)"}, "the consent does not cover every category or field", "request only what the notice lists for this purpose"},
 
 	GuardianConsentMissing:  {Filter, []string{"PIPL 31", "Minors Law 72"}, "a guardian's consent is needed below the policy's age", "obtain and verify the guardian's consent"},
+	GuardianUnverified:      {Filter, []string{"PIPL 31", "Minors Law 72"}, "a guardian was asked and has not confirmed yet", "the guardian opens the link in their own WeChat and confirms"},
 	AgeUnknown:              {Filter, []string{"Minors Network Regulations 24"}, "the age is not known, and the act is scored marketing", "ask for the age band on the preference page"},
 	MinorAutomatedMarketing: {Filter, []string{"Minors Network Regulations 24"}, "automated marketing to a person under 18", "none; this is never allowed"},
 	MarketingConsentMissing: {Filter, []string{"Advertising Law 43", "CRL 29", "Civil Code 1033"}, "no consent to marketing of this purpose", "ask on the consent page"},
 	OptOutRecorded:          {Filter, []string{"CRL 29", "Advertising Law 43", "PIPL 24"}, "the person opted out or left the account", "none; an opt-out is obeyed"},
 	RetentionExpired:        {Filter, []string{"PIPL 19", "PIPL 47"}, "the retention that was told has ended", "erase the record"},
+	ReaskTooFrequent:        {Filter, []string{"NDSMR 22(5)"}, "the person refused or withdrew a short while ago", "do not ask before 30 days have passed"},
 
 	NoticeNotPublished:            {Deny, []string{"PIPL 17"}, "no published notice revision", "publish a PrivacyNotice and refer to it from the ConsentStore"},
 	NoticeIncomplete:              {Deny, []string{"PIPL 17", "PIPL 39", "NDSMR 21"}, "the notice lacks an item that people must be told", "add the item in a new revision"},

@@ -40,11 +40,13 @@ const (
 	ConsentScopeExceeded Code = "ConsentScopeExceeded"
 
 	GuardianConsentMissing  Code = "GuardianConsentMissing"
+	GuardianUnverified      Code = "GuardianUnverified"
 	AgeUnknown              Code = "AgeUnknown"
 	MinorAutomatedMarketing Code = "MinorAutomatedMarketing"
 	MarketingConsentMissing Code = "MarketingConsentMissing"
 	OptOutRecorded          Code = "OptOutRecorded"
 	RetentionExpired        Code = "RetentionExpired"
+	ReaskTooFrequent        Code = "ReaskTooFrequent"
 
 	NoticeNotPublished            Code = "NoticeNotPublished"
 	NoticeIncomplete              Code = "NoticeIncomplete"

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/audience"
+	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/store"
@@ -113,12 +114,15 @@ func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]
 		if err := t.voidGrants(ctx, id, e.Account, ""); err != nil {
 			return nil, err
 		}
-		return t.withdrawAll(ctx, id, "unfollow") // the platform asks to delete; a doubt is not resolved against the person
+		return t.withdrawAll(ctx, id, e.Account, consent.Unfollow) // the platform asks to delete; a doubt is not resolved against the person
 	case "user_authorization_revoke", "user_authorization_cancellation":
-		return t.withdrawAll(ctx, id, "setting")
+		return t.withdrawAll(ctx, id, e.Account, consent.Setting)
 	}
-	if e.Withdraw {
-		return t.withdrawAll(ctx, id, "keyword")
+	switch {
+	case e.Withdraw && e.Kind == "CLICK":
+		return t.withdrawAll(ctx, id, e.Account, consent.Menu)
+	case e.Withdraw:
+		return t.withdrawAll(ctx, id, e.Account, consent.Keyword)
 	}
 	return nil, nil
 }

@@ -64,6 +64,12 @@ var contract = []struct {
 	{"a view pushed late does not replace a newer one", overtakenView},
 	{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
 	{"the audit agrees person by person", reconcile},
+	{"a child's consent counts when a guardian has confirmed it", guardianConfirms},
+	{"a guardian takes the answer back, and with it what the child agreed to", guardianTakesBack},
+	{"a no of either guardian counts", eitherGuardianMayRefuse},
+	{"a guardian confirms one text", guardianConfirmsOneText},
+	{"who may not speak as a guardian is refused", guardianRefused},
+	{"a guardian's no is acknowledged only when no permit is live", guardianIsFinal},
 	{"the log verifies", verifies},
 	{"bad input is refused with a word", badInput},
 }

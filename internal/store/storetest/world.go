@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ type World struct {
 	*testing.T
 	Ledger store.Ledger
 	Clock  *Clock
-	n      int
+	n      atomic.Int64
 }
 
 // View is what the manager pushes for the samples.
@@ -135,8 +136,7 @@ func (w *World) Push(change func(*store.View)) {
 // Event records something that a person does now.
 func (w *World) Event(name, kind, key string, change ...func(*store.Event)) store.Recorded {
 	w.Helper()
-	w.n++
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d", w.n))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d", w.n.Add(1)))
 	e := store.Event{Account: Account, Dedupe: sum[:], Kind: kind, Who: OpenID(name), At: w.Clock.Now(), Key: key}
 	for _, f := range change {
 		f(&e)

@@ -2751,6 +2751,7 @@ type GetPreferencesResponse struct {
 	Notice        *Notice                `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
 	AgeBand       string                 `protobuf:"bytes,2,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
 	Choices       []*Choice              `protobuf:"bytes,3,rep,name=choices,proto3" json:"choices,omitempty"`
+	GuardianState string                 `protobuf:"bytes,4,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"` // Required, Pending, Verified; empty where none is needed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2804,6 +2805,13 @@ func (x *GetPreferencesResponse) GetChoices() []*Choice {
 		return x.Choices
 	}
 	return nil
+}
+
+func (x *GetPreferencesResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
 }
 
 type Choice struct {
@@ -2953,6 +2961,7 @@ func (x *RecordChoicesRequest) GetLanguage() string {
 type RecordChoicesResponse struct {
 	state                  protoimpl.MessageState `protogen:"open.v1"`
 	WithdrawalAcknowledged bool                   `protobuf:"varint,1,opt,name=withdrawal_acknowledged,json=withdrawalAcknowledged,proto3" json:"withdrawal_acknowledged,omitempty"` // true as well where nothing was withdrawn
+	GuardianState          string                 `protobuf:"bytes,2,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"`                             // as in GetPreferencesResponse
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
 }
@@ -2994,6 +3003,373 @@ func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
 	return false
 }
 
+func (x *RecordChoicesResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
+}
+
+type AskGuardianRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of the minor
+	Secret        []byte                 `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`               // 32 random bytes, which the link carries
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskGuardianRequest) Reset() {
+	*x = AskGuardianRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskGuardianRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskGuardianRequest) ProtoMessage() {}
+
+func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
+func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *AskGuardianRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AskGuardianRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *AskGuardianRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type AskGuardianResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskGuardianResponse) Reset() {
+	*x = AskGuardianResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskGuardianResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskGuardianResponse) ProtoMessage() {}
+
+func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
+func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+}
+
+type GetGuardianCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	OpenId        string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of who opened the link
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuardianCaseRequest) Reset() {
+	*x = GetGuardianCaseRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuardianCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuardianCaseRequest) ProtoMessage() {}
+
+func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
+func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *GetGuardianCaseRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *GetGuardianCaseRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type GetGuardianCaseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notice        *Notice                `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
+	AgeBand       string                 `protobuf:"bytes,2,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
+	Choices       []*Choice              `protobuf:"bytes,3,rep,name=choices,proto3" json:"choices,omitempty"` // of the minor
+	GuardianState string                 `protobuf:"bytes,4,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuardianCaseResponse) Reset() {
+	*x = GetGuardianCaseResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuardianCaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuardianCaseResponse) ProtoMessage() {}
+
+func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
+func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *GetGuardianCaseResponse) GetNotice() *Notice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseResponse) GetAgeBand() string {
+	if x != nil {
+		return x.AgeBand
+	}
+	return ""
+}
+
+func (x *GetGuardianCaseResponse) GetChoices() []*Choice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
+}
+
+type AnswerGuardianRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Secret         []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	OpenId         string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of the guardian
+	NoticeRevision int64                  `protobuf:"varint,4,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	State          string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`       // Verified, Refused, Withdrawn
+	Relation       string                 `protobuf:"bytes,6,opt,name=relation,proto3" json:"relation,omitempty"` // Parent, Grandparent, Sibling, Other
+	Language       string                 `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AnswerGuardianRequest) Reset() {
+	*x = AnswerGuardianRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerGuardianRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerGuardianRequest) ProtoMessage() {}
+
+func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
+func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AnswerGuardianRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *AnswerGuardianRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *AnswerGuardianRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+type AnswerGuardianResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acknowledged  bool                   `protobuf:"varint,1,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // nothing further is sent or exported for what a no has withdrawn
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerGuardianResponse) Reset() {
+	*x = AnswerGuardianResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerGuardianResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerGuardianResponse) ProtoMessage() {}
+
+func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
+func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AnswerGuardianResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
 type LeaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -3005,7 +3381,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3393,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3406,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -3066,7 +3442,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3454,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3467,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -3134,7 +3510,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3522,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3535,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -3200,7 +3576,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3588,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3601,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -3254,7 +3630,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3266,7 +3642,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3279,7 +3655,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -3318,7 +3694,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3330,7 +3706,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3343,7 +3719,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 type ReconcileRequest struct {
@@ -3356,7 +3732,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3744,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3757,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -3408,7 +3784,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3420,7 +3796,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3433,7 +3809,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Received) GetOpenId() string {
@@ -3466,7 +3842,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3478,7 +3854,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3491,7 +3867,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -3559,7 +3935,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3571,7 +3947,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3584,7 +3960,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -3605,7 +3981,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3617,7 +3993,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3630,7 +4006,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -3663,7 +4039,7 @@ type StreamRowsRequest struct {
 
 func (x *StreamRowsRequest) Reset() {
 	*x = StreamRowsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3675,7 +4051,7 @@ func (x *StreamRowsRequest) String() string {
 func (*StreamRowsRequest) ProtoMessage() {}
 
 func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3688,7 +4064,7 @@ func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRowsRequest.ProtoReflect.Descriptor instead.
 func (*StreamRowsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StreamRowsRequest) GetTransferId() string {
@@ -3708,7 +4084,7 @@ type StreamRowsResponse struct {
 
 func (x *StreamRowsResponse) Reset() {
 	*x = StreamRowsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3720,7 +4096,7 @@ func (x *StreamRowsResponse) String() string {
 func (*StreamRowsResponse) ProtoMessage() {}
 
 func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3733,7 +4109,7 @@ func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRowsResponse.ProtoReflect.Descriptor instead.
 func (*StreamRowsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *StreamRowsResponse) GetRows() [][]byte {
@@ -3760,7 +4136,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +4148,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +4161,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -3810,7 +4186,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +4198,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +4211,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 var File_maodian_store_v1_store_proto protoreflect.FileDescriptor
@@ -4105,11 +4481,12 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x17withdrawal_acknowledged\x18\x02 \x01(\bR\x16withdrawalAcknowledged\"O\n" +
 	"\x15GetPreferencesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
-	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"\x99\x01\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"\xc0\x01\n" +
 	"\x16GetPreferencesResponse\x120\n" +
 	"\x06notice\x18\x01 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x12\x19\n" +
 	"\bage_band\x18\x02 \x01(\tR\aageBand\x122\n" +
-	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\"Z\n" +
+	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12%\n" +
+	"\x0eguardian_state\x18\x04 \x01(\tR\rguardianState\"Z\n" +
 	"\x06Choice\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x18\n" +
@@ -4120,9 +4497,34 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x19\n" +
 	"\bage_band\x18\x04 \x01(\tR\aageBand\x122\n" +
 	"\achoices\x18\x05 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12\x1a\n" +
-	"\blanguage\x18\x06 \x01(\tR\blanguage\"P\n" +
+	"\blanguage\x18\x06 \x01(\tR\blanguage\"w\n" +
 	"\x15RecordChoicesResponse\x127\n" +
-	"\x17withdrawal_acknowledged\x18\x01 \x01(\bR\x16withdrawalAcknowledged\"M\n" +
+	"\x17withdrawal_acknowledged\x18\x01 \x01(\bR\x16withdrawalAcknowledged\x12%\n" +
+	"\x0eguardian_state\x18\x02 \x01(\tR\rguardianState\"i\n" +
+	"\x12AskGuardianRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x1b\n" +
+	"\x06secret\x18\x03 \x01(\fB\x03\x80\x01\x01R\x06secret\"\x15\n" +
+	"\x13AskGuardianResponse\"m\n" +
+	"\x16GetGuardianCaseRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\fB\x03\x80\x01\x01R\x06secret\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\"\xc1\x01\n" +
+	"\x17GetGuardianCaseResponse\x120\n" +
+	"\x06notice\x18\x01 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x12\x19\n" +
+	"\bage_band\x18\x02 \x01(\tR\aageBand\x122\n" +
+	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12%\n" +
+	"\x0eguardian_state\x18\x04 \x01(\tR\rguardianState\"\xe3\x01\n" +
+	"\x15AnswerGuardianRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\fB\x03\x80\x01\x01R\x06secret\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
+	"\x0fnotice_revision\x18\x04 \x01(\x03R\x0enoticeRevision\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1a\n" +
+	"\brelation\x18\x06 \x01(\tR\brelation\x12\x1a\n" +
+	"\blanguage\x18\a \x01(\tR\blanguage\"<\n" +
+	"\x16AnswerGuardianResponse\x12\"\n" +
+	"\facknowledged\x18\x01 \x01(\bR\facknowledged\"M\n" +
 	"\fLeaseRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\x05R\x05shard\x12\x10\n" +
@@ -4194,11 +4596,14 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xb2\x02\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xdb\x04\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
 	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
-	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse2\xfe\x01\n" +
+	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12Z\n" +
+	"\vAskGuardian\x12$.maodian.store.v1.AskGuardianRequest\x1a%.maodian.store.v1.AskGuardianResponse\x12f\n" +
+	"\x0fGetGuardianCase\x12(.maodian.store.v1.GetGuardianCaseRequest\x1a).maodian.store.v1.GetGuardianCaseResponse\x12c\n" +
+	"\x0eAnswerGuardian\x12'.maodian.store.v1.AnswerGuardianRequest\x1a(.maodian.store.v1.AnswerGuardianResponse2\xfe\x01\n" +
 	"\x0fDispatchService\x12H\n" +
 	"\x05Lease\x12\x1e.maodian.store.v1.LeaseRequest\x1a\x1f.maodian.store.v1.LeaseResponse\x12K\n" +
 	"\x06Report\x12\x1f.maodian.store.v1.ReportRequest\x1a .maodian.store.v1.ReportResponse\x12T\n" +
@@ -4221,7 +4626,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -4265,113 +4670,127 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Choice)(nil),                   // 39: maodian.store.v1.Choice
 	(*RecordChoicesRequest)(nil),     // 40: maodian.store.v1.RecordChoicesRequest
 	(*RecordChoicesResponse)(nil),    // 41: maodian.store.v1.RecordChoicesResponse
-	(*LeaseRequest)(nil),             // 42: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 43: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 44: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 45: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 46: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 47: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 48: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 49: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 50: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 51: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 52: maodian.store.v1.StartTransferResponse
-	(*StreamRowsRequest)(nil),        // 53: maodian.store.v1.StreamRowsRequest
-	(*StreamRowsResponse)(nil),       // 54: maodian.store.v1.StreamRowsResponse
-	(*FinishTransferRequest)(nil),    // 55: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 56: maodian.store.v1.FinishTransferResponse
-	nil,                              // 57: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 58: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 59: maodian.store.v1.Purpose.DescriptionEntry
-	(*timestamppb.Timestamp)(nil),    // 60: google.protobuf.Timestamp
+	(*AskGuardianRequest)(nil),       // 42: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),      // 43: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),   // 44: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),  // 45: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),    // 46: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),   // 47: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),             // 48: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),            // 49: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                   // 50: maodian.store.v1.Permit
+	(*ReportRequest)(nil),            // 51: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                  // 52: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),           // 53: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),         // 54: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                 // 55: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),        // 56: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),     // 57: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),    // 58: maodian.store.v1.StartTransferResponse
+	(*StreamRowsRequest)(nil),        // 59: maodian.store.v1.StreamRowsRequest
+	(*StreamRowsResponse)(nil),       // 60: maodian.store.v1.StreamRowsResponse
+	(*FinishTransferRequest)(nil),    // 61: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),   // 62: maodian.store.v1.FinishTransferResponse
+	nil,                              // 63: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 64: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 65: maodian.store.v1.Purpose.DescriptionEntry
+	(*timestamppb.Timestamp)(nil),    // 66: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	60, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	66, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,  // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,  // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,  // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,  // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10, // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	57, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	58, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	63, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	64, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,  // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,  // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	59, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	60, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	60, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	60, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	60, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	60, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	65, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	66, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	66, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	66, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	66, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	66, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,  // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,  // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,  // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	60, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	60, // 21: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	60, // 22: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	66, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	66, // 21: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	66, // 22: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17, // 23: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22, // 24: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22, // 25: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
 	23, // 26: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
 	26, // 27: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	60, // 28: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	60, // 29: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	66, // 28: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	66, // 29: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
 	26, // 30: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	31, // 31: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	31, // 32: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	32, // 33: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
 	23, // 34: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
 	33, // 35: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	60, // 36: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	66, // 36: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
 	35, // 37: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
 	2,  // 38: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
 	39, // 39: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
 	39, // 40: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	44, // 41: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	60, // 42: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	46, // 43: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	49, // 44: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32, // 45: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33, // 46: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	11, // 47: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13, // 48: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15, // 49: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18, // 50: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20, // 51: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24, // 52: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27, // 53: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29, // 54: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34, // 55: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37, // 56: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40, // 57: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	42, // 58: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	45, // 59: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	48, // 60: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	51, // 61: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	53, // 62: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	55, // 63: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	12, // 64: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14, // 65: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16, // 66: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19, // 67: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21, // 68: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25, // 69: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28, // 70: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30, // 71: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36, // 72: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38, // 73: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41, // 74: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	43, // 75: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	47, // 76: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	50, // 77: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	52, // 78: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	54, // 79: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	56, // 80: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	64, // [64:81] is the sub-list for method output_type
-	47, // [47:64] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	2,  // 41: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	39, // 42: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	50, // 43: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	66, // 44: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	52, // 45: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	55, // 46: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32, // 47: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33, // 48: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	11, // 49: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13, // 50: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15, // 51: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18, // 52: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20, // 53: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24, // 54: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27, // 55: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29, // 56: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34, // 57: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37, // 58: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40, // 59: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	42, // 60: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	44, // 61: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	46, // 62: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	48, // 63: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	51, // 64: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	54, // 65: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	57, // 66: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	59, // 67: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	61, // 68: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	12, // 69: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14, // 70: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16, // 71: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19, // 72: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21, // 73: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25, // 74: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28, // 75: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30, // 76: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36, // 77: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38, // 78: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41, // 79: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	43, // 80: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	45, // 81: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	47, // 82: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	49, // 83: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	53, // 84: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	56, // 85: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	58, // 86: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	60, // 87: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	62, // 88: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	69, // [69:89] is the sub-list for method output_type
+	49, // [49:69] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -4385,7 +4804,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   60,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

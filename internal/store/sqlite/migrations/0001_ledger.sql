@@ -10,7 +10,7 @@ CREATE TABLE subjects (
   id         BLOB PRIMARY KEY CHECK (length(id) = 16),
   created_ms INTEGER NOT NULL,
   age_band   TEXT NOT NULL DEFAULT '' CHECK (age_band IN ('', 'Under8', '8to13', '14to17', 'Adult')),
-  guardian   INTEGER NOT NULL DEFAULT 0 CHECK (guardian IN (0, 1)),
+  guardian   TEXT NOT NULL DEFAULT '' CHECK (guardian IN ('', 'Pending', 'Verified', 'Refused', 'Withdrawn')),
   wrapped    BLOB -- the person's key under the store's key; NULL: erased
 ) STRICT;
 
@@ -44,11 +44,13 @@ CREATE TABLE consent_events (
   n          INTEGER NOT NULL,
   purpose    TEXT NOT NULL,
   recipient  TEXT NOT NULL,
-  action     TEXT NOT NULL CHECK (action IN ('Given', 'Refused', 'Withdrawn')),
+  action     TEXT NOT NULL CHECK (action IN ('Given', 'Refused', 'Withdrawn', 'Expired')),
   at_ms      INTEGER NOT NULL,
   revision   INTEGER NOT NULL,
   separate   INTEGER NOT NULL CHECK (separate IN (0, 1)),
-  control    TEXT NOT NULL, -- page, keyword, unfollow, setting
+  control    TEXT NOT NULL, -- what the person acted upon: page, keyword, unfollow, ...
+  ends_ms    INTEGER NOT NULL, -- the last moment that was agreed to; 0: none was named
+  account    TEXT NOT NULL,
   language   TEXT NOT NULL,
   PRIMARY KEY (subject_id, n)
 ) STRICT, WITHOUT ROWID;
@@ -61,6 +63,8 @@ CREATE TABLE consent_state (
   at_ms      INTEGER NOT NULL,
   revision   INTEGER NOT NULL,
   separate   INTEGER NOT NULL,
+  control    TEXT NOT NULL,
+  ends_ms    INTEGER NOT NULL,
   PRIMARY KEY (subject_id, purpose, recipient)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX consent_state_by_purpose ON consent_state (purpose, recipient, action);
