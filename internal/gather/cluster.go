@@ -13,6 +13,7 @@ import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/guard"
 )
 
 // Policy returns the policy that governs a namespace; nil when it names none that exists.
@@ -99,5 +100,9 @@ func JobFailed(j *batchv1.Job) bool {
 
 // Placement tells where a policy lets pods run.
 func Placement(p *residencyv1.ResidencyPolicy) desired.Placement {
-	return desired.Placement{LabelKey: p.Spec.Nodes.LabelKey, Jurisdiction: p.Spec.Jurisdiction, Regions: p.Spec.Nodes.Regions}
+	at := desired.Placement{LabelKey: p.Spec.Nodes.LabelKey, Jurisdiction: p.Spec.Jurisdiction, Regions: p.Spec.Nodes.Regions}
+	if p.Spec.Nodes.Sharing == residencyv1.SharingExclusive {
+		at.Taint = guard.TaintKey(p.Spec.Jurisdiction)
+	}
+	return at
 }

@@ -232,3 +232,15 @@ func TestADeclaredTransferKeepsTheOrderOfItsFields(t *testing.T) {
 		t.Errorf("spec = %v %s", got, d)
 	}
 }
+
+// Without it, a pod of ours would wait for ever before Kubernetes 1.36.
+func TestOurPodsTolerateTheTaintOfKeptNodes(t *testing.T) {
+	for sharing, want := range map[residencyv1.Sharing]string{
+		"": "", residencyv1.SharingShared: "", residencyv1.SharingExclusive: "residency.maodian.dev/cn-mainland",
+	} {
+		p := &residencyv1.ResidencyPolicy{Spec: residencyv1.ResidencyPolicySpec{Jurisdiction: "cn-mainland", Nodes: residencyv1.PolicyNodes{Sharing: sharing}}}
+		if got := gather.Placement(p).Taint; got != want {
+			t.Errorf("%q: taint = %q, want %q", sharing, got, want)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func policy() *residencyv1.ResidencyPolicy {
 				LabelKey: "maodian.node-restriction.kubernetes.io/jurisdiction", Sharing: residencyv1.SharingExclusive, OnLostAttestation: residencyv1.LostAttestationCordonAndEvict, RuntimeClasses: []string{"gvisor"},
 			},
 			Storage: residencyv1.PolicyStorage{
-				ClassPrefix: "cn-mainland-", Drivers: []string{"disk.csi.test"},
+				ClassPrefix: "cn-mainland-", Drivers: []string{"disk.csi.test", "driver.longhorn.io", "rook-ceph.rbd.csi.ceph.com"},
 				TopologyKeys: []string{"topology.kubernetes.io/region", "topology.kubernetes.io/zone"},
 			},
 			Images: residencyv1.PolicyImages{Registries: []string{"registry.maodian.test/"}},
@@ -93,6 +93,31 @@ var kinds = []struct {
 	{"replication.storage.openshift.io", "v1alpha1", "VolumeReplication", "volumereplications", false},
 	{"ramendr.openshift.io", "v1alpha1", "VolumeReplicationGroup", "volumereplicationgroups", false},
 	{"longhorn.io", "v1beta2", "RecurringJob", "recurringjobs", false},
+	{"longhorn.io", "v1beta2", "BackupTarget", "backuptargets", false},
+	{"longhorn.io", "v1beta2", "Setting", "settings", false},
+	{"stork.libopenstorage.org", "v1alpha1", "Migration", "migrations", false},
+	{"ceph.rook.io", "v1", "CephBlockPool", "cephblockpools", false},
+	{"ceph.rook.io", "v1", "CephFilesystem", "cephfilesystems", false},
+	{"ceph.rook.io", "v1", "CephRBDMirror", "cephrbdmirrors", false},
+	{"ceph.rook.io", "v1", "CephFilesystemMirror", "cephfilesystemmirrors", false},
+	{"cilium.io", "v2", "CiliumNetworkPolicy", "ciliumnetworkpolicies", false},
+	{"cilium.io", "v2", "CiliumLocalRedirectPolicy", "ciliumlocalredirectpolicies", false},
+	{"cilium.io", "v2", "CiliumEnvoyConfig", "ciliumenvoyconfigs", false},
+	{"cilium.io", "v2", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", true},
+	{"cilium.io", "v2", "CiliumClusterwideEnvoyConfig", "ciliumclusterwideenvoyconfigs", true},
+	{"cilium.io", "v2", "CiliumEgressGatewayPolicy", "ciliumegressgatewaypolicies", true},
+	{"projectcalico.org", "v3", "NetworkPolicy", "networkpolicies", false},
+	{"projectcalico.org", "v3", "GlobalNetworkPolicy", "globalnetworkpolicies", true},
+	{"crd.projectcalico.org", "v1", "NetworkPolicy", "networkpolicies", false},
+	{"crd.projectcalico.org", "v1", "GlobalNetworkPolicy", "globalnetworkpolicies", true},
+	{"crd.antrea.io", "v1beta1", "NetworkPolicy", "networkpolicies", false},
+	{"crd.antrea.io", "v1beta1", "ClusterNetworkPolicy", "clusternetworkpolicies", true},
+	{"crd.antrea.io", "v1beta1", "Egress", "egresses", true},
+	{"networking.gke.io", "v1alpha1", "FQDNNetworkPolicy", "fqdnnetworkpolicies", false},
+	{"policy.networking.k8s.io", "v1alpha1", "AdminNetworkPolicy", "adminnetworkpolicies", true},
+	{"policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy", "clusternetworkpolicies", true},
+	{"k8s.ovn.org", "v1", "EgressIP", "egressips", true},
+	{"k8s.ovn.org", "v1", "AdminPolicyBasedExternalRoute", "adminpolicybasedexternalroutes", true},
 	{"gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", false},
 	{"gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes", false},
 	{"gateway.networking.k8s.io", "v1", "TLSRoute", "tlsroutes", false},
@@ -105,6 +130,13 @@ var kinds = []struct {
 	{"multicluster.x-k8s.io", "v1alpha1", "ServiceImport", "serviceimports", false},
 	{"networking.istio.io", "v1", "ServiceEntry", "serviceentries", false},
 	{"networking.istio.io", "v1", "WorkloadEntry", "workloadentries", false},
+	{"networking.istio.io", "v1", "VirtualService", "virtualservices", false},
+	{"networking.istio.io", "v1", "DestinationRule", "destinationrules", false},
+	{"networking.istio.io", "v1", "Sidecar", "sidecars", false},
+	{"extensions.istio.io", "v1alpha1", "WasmPlugin", "wasmplugins", false},
+	{"offloading.liqo.io", "v1beta1", "NamespaceOffloading", "namespaceoffloadings", false},
+	{"workload.linkerd.io", "v1beta1", "ExternalWorkload", "externalworkloads", false},
+	{"policy.linkerd.io", "v1alpha1", "EgressNetwork", "egressnetworks", false},
 	{"networking.istio.io", "v1", "WorkloadGroup", "workloadgroups", false},
 	{"networking.istio.io", "v1", "Gateway", "gateways", false},
 	{"skupper.io", "v2alpha1", "Site", "sites", false},
@@ -132,7 +164,7 @@ func installKinds(t *testing.T, rig *envtestrig.Rig) {
 		}
 		open := &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: ptr.To(true)}
 		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: k.plural + "." + k.group}}
-		if k.group == "gateway.networking.k8s.io" || k.group == "snapshot.storage.k8s.io" || k.group == "groupsnapshot.storage.k8s.io" || k.group == "multicluster.x-k8s.io" {
+		if k.group == "gateway.networking.k8s.io" || k.group == "snapshot.storage.k8s.io" || k.group == "groupsnapshot.storage.k8s.io" || k.group == "multicluster.x-k8s.io" || k.group == "policy.networking.k8s.io" {
 			crd.Annotations = map[string]string{"api-approved.kubernetes.io": "unapproved, a stand-in for tests"}
 		}
 		crd.Spec = apiextensionsv1.CustomResourceDefinitionSpec{
@@ -280,6 +312,7 @@ func TestTheGuardAgainstEveryCase(t *testing.T) {
 			t.Errorf("%d cases were skipped", n)
 		}
 	})
+	t.Run("large objects pass too", func(t *testing.T) { s.largeObjects(t) })
 	t.Run("each policy of the guard is needed", func(t *testing.T) { s.eachIsNeeded(t) })
 	t.Run("another policy beside it disturbs nothing", func(t *testing.T) { s.besideAnother(t) })
 	if err := s.runner.Clean(t.Context()); err != nil {
