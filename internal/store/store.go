@@ -79,6 +79,8 @@ type Ledger interface {
 	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
+	Rights
+
 	// Verify recomputes the log from its rows.
 	Verify(ctx context.Context) (Verified, error)
 	Close() error
@@ -95,6 +97,7 @@ type Status struct {
 	ViewIssued time.Time
 	Year       int
 	Counter    transfer.Counter
+	Requests   Requests
 }
 
 // Event is one thing that a person did in WeChat.
@@ -120,6 +123,8 @@ type Recorded struct {
 	Duplicate bool
 	// Acknowledged: nothing further is sent for what was withdrawn, if anything was.
 	Acknowledged bool
+	// MayAsk: an invitation to the consent page may be sent now, once.
+	MayAsk bool
 }
 
 // Choice is an answer to one item of the consent page.
