@@ -130,7 +130,7 @@ func codeOf(e *store.Error) connect.Code {
 	switch {
 	case is(store.ErrRunUnknown, store.ErrTransferUnknown):
 		return connect.CodeNotFound
-	case is(store.ErrInvalid, store.ErrAudience):
+	case is(store.ErrInvalid, store.ErrAudience, store.ErrAsk):
 		return connect.CodeInvalidArgument
 	}
 	return connect.CodeFailedPrecondition

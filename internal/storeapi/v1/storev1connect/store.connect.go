@@ -73,6 +73,17 @@ const (
 	// IntakeServiceRecordChoicesProcedure is the fully-qualified name of the IntakeService's
 	// RecordChoices RPC.
 	IntakeServiceRecordChoicesProcedure = "/maodian.store.v1.IntakeService/RecordChoices"
+	// IntakeServiceGetRecordProcedure is the fully-qualified name of the IntakeService's GetRecord RPC.
+	IntakeServiceGetRecordProcedure = "/maodian.store.v1.IntakeService/GetRecord"
+	// IntakeServiceCorrectRecordProcedure is the fully-qualified name of the IntakeService's
+	// CorrectRecord RPC.
+	IntakeServiceCorrectRecordProcedure = "/maodian.store.v1.IntakeService/CorrectRecord"
+	// IntakeServiceMakeRequestProcedure is the fully-qualified name of the IntakeService's MakeRequest
+	// RPC.
+	IntakeServiceMakeRequestProcedure = "/maodian.store.v1.IntakeService/MakeRequest"
+	// IntakeServiceErasePersonProcedure is the fully-qualified name of the IntakeService's ErasePerson
+	// RPC.
+	IntakeServiceErasePersonProcedure = "/maodian.store.v1.IntakeService/ErasePerson"
 	// DispatchServiceLeaseProcedure is the fully-qualified name of the DispatchService's Lease RPC.
 	DispatchServiceLeaseProcedure = "/maodian.store.v1.DispatchService/Lease"
 	// DispatchServiceReportProcedure is the fully-qualified name of the DispatchService's Report RPC.
@@ -399,6 +410,14 @@ type IntakeServiceClient interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetRecord tells all that is held about a person.
+	GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error)
+	// CorrectRecord changes what a person says is wrong.
+	CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error)
+	// MakeRequest notes what somebody has to answer, or stops all use at once.
+	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
+	// ErasePerson removes a person for good.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 }
 
 // NewIntakeServiceClient constructs a client for the maodian.store.v1.IntakeService service. By
@@ -430,6 +449,30 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 			connect.WithClientOptions(opts...),
 		),
+		getRecord: connect.NewClient[v1.GetRecordRequest, v1.GetRecordResponse](
+			httpClient,
+			baseURL+IntakeServiceGetRecordProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("GetRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		correctRecord: connect.NewClient[v1.CorrectRecordRequest, v1.CorrectRecordResponse](
+			httpClient,
+			baseURL+IntakeServiceCorrectRecordProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("CorrectRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		makeRequest: connect.NewClient[v1.MakeRequestRequest, v1.MakeRequestResponse](
+			httpClient,
+			baseURL+IntakeServiceMakeRequestProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("MakeRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		erasePerson: connect.NewClient[v1.ErasePersonRequest, v1.ErasePersonResponse](
+			httpClient,
+			baseURL+IntakeServiceErasePersonProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -438,6 +481,10 @@ type intakeServiceClient struct {
 	recordEvent    *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
 	getPreferences *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
 	recordChoices  *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
+	getRecord      *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
+	correctRecord  *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
+	makeRequest    *connect.Client[v1.MakeRequestRequest, v1.MakeRequestResponse]
+	erasePerson    *connect.Client[v1.ErasePersonRequest, v1.ErasePersonResponse]
 }
 
 // RecordEvent calls maodian.store.v1.IntakeService.RecordEvent.
@@ -467,6 +514,42 @@ func (c *intakeServiceClient) RecordChoices(ctx context.Context, req *v1.RecordC
 	return nil, err
 }
 
+// GetRecord calls maodian.store.v1.IntakeService.GetRecord.
+func (c *intakeServiceClient) GetRecord(ctx context.Context, req *v1.GetRecordRequest) (*v1.GetRecordResponse, error) {
+	response, err := c.getRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CorrectRecord calls maodian.store.v1.IntakeService.CorrectRecord.
+func (c *intakeServiceClient) CorrectRecord(ctx context.Context, req *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error) {
+	response, err := c.correctRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MakeRequest calls maodian.store.v1.IntakeService.MakeRequest.
+func (c *intakeServiceClient) MakeRequest(ctx context.Context, req *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error) {
+	response, err := c.makeRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ErasePerson calls maodian.store.v1.IntakeService.ErasePerson.
+func (c *intakeServiceClient) ErasePerson(ctx context.Context, req *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	response, err := c.erasePerson.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // IntakeServiceHandler is an implementation of the maodian.store.v1.IntakeService service.
 type IntakeServiceHandler interface {
 	// RecordEvent stores one callback event; it is on disk when the answer comes.
@@ -475,6 +558,14 @@ type IntakeServiceHandler interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetRecord tells all that is held about a person.
+	GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error)
+	// CorrectRecord changes what a person says is wrong.
+	CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error)
+	// MakeRequest notes what somebody has to answer, or stops all use at once.
+	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
+	// ErasePerson removes a person for good.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 }
 
 // NewIntakeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -502,6 +593,30 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intakeServiceGetRecordHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceGetRecordProcedure,
+		svc.GetRecord,
+		connect.WithSchema(intakeServiceMethods.ByName("GetRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceCorrectRecordHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceCorrectRecordProcedure,
+		svc.CorrectRecord,
+		connect.WithSchema(intakeServiceMethods.ByName("CorrectRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceMakeRequestHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceMakeRequestProcedure,
+		svc.MakeRequest,
+		connect.WithSchema(intakeServiceMethods.ByName("MakeRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceErasePersonHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceErasePersonProcedure,
+		svc.ErasePerson,
+		connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.IntakeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case IntakeServiceRecordEventProcedure:
@@ -510,6 +625,14 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceGetPreferencesHandler.ServeHTTP(w, r)
 		case IntakeServiceRecordChoicesProcedure:
 			intakeServiceRecordChoicesHandler.ServeHTTP(w, r)
+		case IntakeServiceGetRecordProcedure:
+			intakeServiceGetRecordHandler.ServeHTTP(w, r)
+		case IntakeServiceCorrectRecordProcedure:
+			intakeServiceCorrectRecordHandler.ServeHTTP(w, r)
+		case IntakeServiceMakeRequestProcedure:
+			intakeServiceMakeRequestHandler.ServeHTTP(w, r)
+		case IntakeServiceErasePersonProcedure:
+			intakeServiceErasePersonHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -529,6 +652,22 @@ func (UnimplementedIntakeServiceHandler) GetPreferences(context.Context, *v1.Get
 
 func (UnimplementedIntakeServiceHandler) RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.RecordChoices is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetRecord is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.CorrectRecord is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.MakeRequest is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.ErasePerson is not implemented"))
 }
 
 // DispatchServiceClient is a client for the maodian.store.v1.DispatchService service.
