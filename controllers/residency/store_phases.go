@@ -226,6 +226,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 	size, bytes := s.answer.GetLogSize(), s.answer.GetSizeBytes()
 	cs.Status.Ledger = residencyv1.LedgerState{Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
+	r.tellRequests(s)
 	return nil, r.settleLedger(ctx, s)
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -50,21 +51,28 @@ func loadPages() (*pages, error) {
 		styleHash: "sha256-" + base64.StdEncoding.EncodeToString(sum[:]),
 		texts:     map[string]texts{},
 	}
-	if p.layout, err = template.New("layout.html").Option("missingkey=error").ParseFS(pageFiles, "page/*.html"); err != nil {
+	if p.layout, err = template.New("layout.html").Funcs(template.FuncMap{"dict": dict}).Option("missingkey=error").ParseFS(pageFiles, "page/*.html"); err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
 	for _, lang := range []string{langZh, langEn} {
-		raw, err := pageFiles.ReadFile("page/" + lang + ".json")
-		if err != nil {
-			return nil, fmt.Errorf("read texts: %w", err)
-		}
 		var t texts
-		if err := json.Unmarshal(raw, &t); err != nil {
-			return nil, fmt.Errorf("read texts of %s: %w", lang, err)
+		for _, part := range []string{"", "record."} { // the second adds to the first
+			raw, err := pageFiles.ReadFile("page/" + part + lang + ".json")
+			if err != nil {
+				return nil, fmt.Errorf("read texts: %w", err)
+			}
+			if err := json.Unmarshal(raw, &t); err != nil {
+				return nil, fmt.Errorf("read texts of %s: %w", lang, err)
+			}
 		}
 		p.texts[lang] = t
 	}
 	return p, nil
+}
+
+// dict lets a template hand on more than one thing.
+func dict(t map[string]string, list []entryView) map[string]any {
+	return map[string]any{"T": t, "List": list}
 }
 
 // page is what the layout shows: a form or a message.
@@ -74,9 +82,14 @@ type page struct {
 	T           map[string]string
 	Form        *formView
 	Message     *messageView
+	Record      *recordView
+	Confirm     *confirmView
 }
 
-type messageView struct{ Title, Text string }
+type messageView struct {
+	Title, Text string
+	Held        bool // something is held about the reader: the record is worth a link
+}
 
 type formView struct {
 	CSRF, Hint         string
@@ -118,7 +131,7 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"]}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Held: strings.HasPrefix(word, "done")}
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -49,6 +50,9 @@ func (l *Ledger) record(ctx context.Context, id []byte) (store.Record, error) {
 	var since, seen int64
 	err = t.QueryRowContext(ctx, "SELECT created_ms, seen_ms, age_band, guardian FROM subjects WHERE id = ? AND wrapped IS NOT NULL", id).
 		Scan(&since, &seen, &r.Age, &r.Guardian)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, nil // erased this moment
+	}
 	if err != nil {
 		return r, fmt.Errorf("read record: %w", err)
 	}

@@ -23,6 +23,7 @@ var rights = []contractCase{
 	{"an interest that is wrong goes, and the correction is noted", corrects},
 	{"an erased person is gone, and comes back as somebody new", erasedIsGone},
 	{"an erasure is acknowledged only when no permit is live", erasureWaits},
+	{"an erasure happens, also when the caller's time is up", erasedAllTheSame},
 	{"a permit of an erased person comes back unused, and the run ends", erasedMidLease},
 	{"what is planned for an erased person is refused", erasedPending},
 	{"an erased person is not streamed, and stays counted", erasedInTransfer},
@@ -180,6 +181,16 @@ func erasureWaits(w *World) {
 	e, err := w.Ledger.Erase(ctx, Account, OpenID("a"), consent.Page)
 	w.ok(err)
 	want(w, "with a live permit", e, store.Erased{Found: true})
+	want(w, "held", w.All("a").Known, false)
+}
+
+func erasedAllTheSame(w *World) {
+	w.Fan("a")
+	gone, cancel := context.WithCancel(w.Context())
+	cancel()
+	e, err := w.Ledger.Erase(gone, Account, OpenID("a"), consent.Page)
+	w.ok(err)
+	want(w, "found", e.Found, true)
 	want(w, "held", w.All("a").Known, false)
 }
 
