@@ -1,15 +1,43 @@
 package residency_test
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/envtestrig"
+	"github.com/maodian-dev/maodian/internal/identity"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
+
+// TestTheOfficersCertificateIsThere: people's requests are answered with a role of its own.
+func TestTheOfficersCertificateIsThere(t *testing.T) {
+	ns := rig.Namespace(t, policyName)
+	cs := readyStore(t, ns)
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: desired.OfficerTLSName(cs.Name)}}
+	if _, err := get(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(s.Data[corev1.TLSCertKey])
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := identity.Role{Kind: identity.Officer, Namespace: ns, Store: cs.Name}
+	if got, err := identity.Of(cert); err != nil || got != want {
+		t.Errorf("certificate of %+v, %v", got, err)
+	}
+}
 
 // TestRequestsOfPeopleShowInNumbers: what waits for an answer is seen outside the region,
 // without whose it is, and an overdue one without the store being unwell.

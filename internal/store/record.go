@@ -31,6 +31,12 @@ type Rights interface {
 	Ask(ctx context.Context, account string, who subject.OpenID, kind request.Kind) (Asked, error)
 	// Erase removes a person for good. It is acknowledged when nothing is on its way to them.
 	Erase(ctx context.Context, account string, who subject.OpenID, by consent.Control) (Erased, error)
+	// OpenRequests lists what somebody must answer, the oldest first, at most 1,000.
+	OpenRequests(ctx context.Context) ([]OpenRequest, error)
+	// Answer closes an open request, Done or Refused.
+	Answer(ctx context.Context, reference string, outcome request.Outcome) error
+	// RecordFor returns all that is held about who made an open request.
+	RecordFor(ctx context.Context, reference string) (Record, error)
 	// Sweep expires and erases whom the retention period of the notice is over for, and
 	// completes what was interrupted. It is called from time to time.
 	Sweep(ctx context.Context) (Swept, error)
@@ -106,6 +112,12 @@ type Request struct {
 	Kind                request.Kind
 	Received, Due, Done time.Time // Done is zero while it is open
 	Outcome             request.Outcome
+}
+
+// OpenRequest is one that somebody must answer. The reference says nothing outside the store.
+type OpenRequest struct {
+	Reference, Account string
+	Request
 }
 
 // Interaction is one thing that the person did.

@@ -86,3 +86,43 @@ func TestRights_Refused(t *testing.T) {
 		t.Error("somebody was erased")
 	}
 }
+
+// TestOfficer: who answers requests finds the person by the reference, or by an openid.
+func TestOfficer(t *testing.T) {
+	w := serve(t)
+	w.Push(nil)
+	w.Fan("a")
+	desk, who := w.client(role(identity.Officer, "", "")).Officer, storetest.OpenID("a").Reveal()
+	gateway := w.client(role(identity.Gateway, "brand", "")).Intake
+	if _, err := gateway.MakeRequest(t.Context(), &storev1.MakeRequestRequest{Account: "brand", OpenId: who, Kind: "Explanation"}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := desk.ListRequests(t.Context(), &storev1.ListRequestsRequest{})
+	if err != nil || len(list.GetRequests()) != 1 || list.GetRequests()[0].GetAccount() != "brand" {
+		t.Fatal(list, err)
+	}
+	ref := list.GetRequests()[0].GetReference()
+	for name, r := range map[string]*storev1.FetchRecordRequest{"by reference": {Reference: ref}, "by openid": {Account: "brand", OpenId: who}} {
+		if got, err := desk.FetchRecord(t.Context(), r); err != nil || !got.GetRecord().GetKnown() {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, both := desk.FetchRecord(t.Context(), &storev1.FetchRecordRequest{Reference: ref, Account: "brand", OpenId: who})
+	_, unknown := desk.FetchRecord(t.Context(), &storev1.FetchRecordRequest{Reference: "0000"})
+	_, outcome := desk.AnswerRequest(t.Context(), &storev1.AnswerRequestRequest{Reference: ref, Outcome: "Perhaps"})
+	for what, err := range map[string]error{"both": both, "unknown": unknown, "outcome": outcome} {
+		if connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := desk.AnswerRequest(t.Context(), &storev1.AnswerRequestRequest{Reference: ref, Outcome: "Done"}); err != nil {
+		t.Error(err)
+	}
+	if list, err = desk.ListRequests(t.Context(), &storev1.ListRequestsRequest{}); err != nil || len(list.GetRequests()) != 0 {
+		t.Error(list, err)
+	}
+	gone, err := desk.RemovePerson(t.Context(), &storev1.RemovePersonRequest{Account: "brand", OpenId: who})
+	if err != nil || !gone.GetFound() || w.All("a").Known {
+		t.Error(gone, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -224,6 +225,11 @@ func TestErase_LeavesNothingOnDisk(t *testing.T) {
 			t.Fatalf("before the erasure: %q found is not %v", text[:5], want)
 		}
 	}
+	for n := range 9 { // the platform's key of an event is a hash over the openid
+		if sum := sha256.Sum256(fmt.Append(nil, n)); grep(t, dir, string(sum[:])) != 0 {
+			t.Fatal("an event can be found by the openid and what is known of it")
+		}
+	}
 	w.Erase("canary")
 	for what, text := range map[string]string{"the interest": "canaryinterest", "the openid": "oTEST", "the index": blind, "the secret": string(secret)} {
 		if n := grep(t, dir, text); n != 0 {
@@ -291,6 +297,52 @@ func TestErase_InterruptedIsCompleted(t *testing.T) {
 				t.Errorf("the key: %v", err)
 			}
 		})
+	}
+}
+
+// TestErase_NextContactIsSomebodyNew: also while the key of who they were is still there.
+func TestErase_NextContactIsSomebodyNew(t *testing.T) {
+	l, w, dir := peopled(t, "a")
+	id, err := l.find(t.Context(), l.read, storetest.Account, storetest.OpenID("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.write.do(t.Context(), func(x *tx) error { return x.erase(t.Context(), id, consent.Page) }); err != nil {
+		t.Fatal(err)
+	}
+	w.Event("a", "CLICK", "tag:milk")
+	if err := l.destroy(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if r := w.All("a"); !r.Known || len(r.Tags) != 1 || len(r.Consents) != 0 {
+			t.Errorf("known %v, %d interests, %d answers", r.Known, len(r.Tags), len(r.Consents))
+		}
+		mustClose(t, l)
+		if l, err = openIn(t, dir, w.Clock); err != nil {
+			t.Fatal(err)
+		}
+		w.Ledger = l
+	}
+	mustClose(t, l)
+}
+
+// TestCommit_NotBeforeTheKeyIsOnDisk: a person whose secret may be lost must not be in the ledger.
+func TestCommit_NotBeforeTheKeyIsOnDisk(t *testing.T) {
+	l, w, _ := peopled(t)
+	defer mustClose(t, l)
+	lost := errors.New("disk full")
+	l.write.sync = func() error { return lost }
+	e := store.Event{Account: storetest.Account, Dedupe: make([]byte, 32), Kind: "subscribe", Who: storetest.OpenID("a"), At: w.Clock.Now()}
+	if _, err := l.RecordEvent(t.Context(), e); !errors.Is(err, lost) {
+		t.Errorf("RecordEvent: %v", err)
+	}
+	l.write.sync = l.keys.Sync
+	if w.All("a").Known {
+		t.Error("the ledger has a person whose secret was not on disk")
+	}
+	if _, err := l.RecordEvent(t.Context(), e); err != nil || !w.All("a").Known {
+		t.Errorf("tried again: %v", err)
 	}
 }
 

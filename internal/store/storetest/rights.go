@@ -34,6 +34,7 @@ var rights = []contractCase{
 	{"who comes back in time stays", returnsInTime},
 	{"a sweep is bounded", sweepBounded},
 	{"a request that somebody must answer is open once, due and overdue", requestsAreDue},
+	{"an open request is answered by its reference", answered},
 	{"a restriction stops all use at once", restriction},
 	{"an invitation goes out once in thirty days, and not to who said no", invitations},
 	{"bad input about rights is refused with a word", badRights},
@@ -393,6 +394,35 @@ func requestsAreDue(w *World) {
 	s, err = w.Ledger.Status(w.Context())
 	w.ok(err)
 	want(w, "after the erasure", s.Requests, store.Requests{})
+}
+
+func answered(w *World) {
+	w.Fan("a")
+	w.Fan("b")
+	for _, n := range []string{"a", "b"} {
+		_, err := w.Ledger.Ask(w.Context(), Account, OpenID(n), request.Explanation)
+		w.ok(err)
+		w.Clock.Move(24 * time.Hour)
+	}
+	all, err := w.Ledger.OpenRequests(w.Context())
+	w.ok(err)
+	want(w, "open", len(all), 2)
+	want(w, "the oldest first", all[0].Due.Before(all[1].Due), true)
+	r, err := w.Ledger.RecordFor(w.Context(), all[0].Reference)
+	w.ok(err)
+	want(w, "held", r.Known, true)
+	w.ok(w.Ledger.Answer(w.Context(), all[0].Reference, request.Refused))
+	want(w, "what the person sees", w.All("a").Requests[0].Outcome, request.Refused)
+	want(w, "the other", w.All("b").Requests[0].Outcome, request.Open)
+	if err := w.Ledger.Answer(w.Context(), all[0].Reference, request.Done); !errors.Is(err, store.ErrAsk) {
+		w.Errorf("answered twice: %v", err)
+	}
+	if err := w.Ledger.Answer(w.Context(), all[1].Reference, request.Moot); !errors.Is(err, store.ErrInvalid) {
+		w.Errorf("an outcome that an officer cannot give: %v", err)
+	}
+	if _, err := w.Ledger.RecordFor(w.Context(), ""); !errors.Is(err, store.ErrAsk) {
+		w.Errorf("no reference: %v", err)
+	}
 }
 
 func restriction(w *World) {

@@ -5128,6 +5128,442 @@ func (x *ErasePersonResponse) GetAcknowledged() bool {
 	return false
 }
 
+type ListRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsRequest) Reset() {
+	*x = ListRequestsRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsRequest) ProtoMessage() {}
+
+func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+}
+
+type ListRequestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*OpenRequest         `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"` // at most 1,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsResponse) Reset() {
+	*x = ListRequestsResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsResponse) ProtoMessage() {}
+
+func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+type OpenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // says nothing outside the store
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Request       *RequestEntry          `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRequest) Reset() {
+	*x = OpenRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRequest) ProtoMessage() {}
+
+func (x *OpenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
+func (*OpenRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *OpenRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *OpenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *OpenRequest) GetRequest() *RequestEntry {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type AnswerRequestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"` // Done, Refused
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerRequestRequest) Reset() {
+	*x = AnswerRequestRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerRequestRequest) ProtoMessage() {}
+
+func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
+func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *AnswerRequestRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *AnswerRequestRequest) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+type AnswerRequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerRequestResponse) Reset() {
+	*x = AnswerRequestResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerRequestResponse) ProtoMessage() {}
+
+func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
+func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+}
+
+type FetchRecordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // of an open request; or:
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchRecordRequest) Reset() {
+	*x = FetchRecordRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchRecordRequest) ProtoMessage() {}
+
+func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
+func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *FetchRecordRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *FetchRecordRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *FetchRecordRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type FetchRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchRecordResponse) Reset() {
+	*x = FetchRecordResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchRecordResponse) ProtoMessage() {}
+
+func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
+func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *FetchRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type RemovePersonRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePersonRequest) Reset() {
+	*x = RemovePersonRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePersonRequest) ProtoMessage() {}
+
+func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
+func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *RemovePersonRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *RemovePersonRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type RemovePersonResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Found         bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`               // false: nothing was held
+	Acknowledged  bool                   `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // nothing further is sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePersonResponse) Reset() {
+	*x = RemovePersonResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePersonResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePersonResponse) ProtoMessage() {}
+
+func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
+func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *RemovePersonResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *RemovePersonResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
 var File_maodian_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_maodian_store_v1_store_proto_rawDesc = "" +
@@ -5579,6 +6015,29 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"O\n" +
 	"\x13ErasePersonResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\"\n" +
+	"\facknowledged\x18\x02 \x01(\bR\facknowledged\"\x15\n" +
+	"\x13ListRequestsRequest\"Q\n" +
+	"\x14ListRequestsResponse\x129\n" +
+	"\brequests\x18\x01 \x03(\v2\x1d.maodian.store.v1.OpenRequestR\brequests\"\x7f\n" +
+	"\vOpenRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x128\n" +
+	"\arequest\x18\x03 \x01(\v2\x1e.maodian.store.v1.RequestEntryR\arequest\"N\n" +
+	"\x14AnswerRequestRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\x17\n" +
+	"\x15AnswerRequestResponse\"j\n" +
+	"\x12FetchRecordRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\"G\n" +
+	"\x13FetchRecordResponse\x120\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"M\n" +
+	"\x13RemovePersonRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"P\n" +
+	"\x14RemovePersonResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x12\"\n" +
 	"\facknowledged\x18\x02 \x01(\bR\facknowledged2\xea\x05\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
@@ -5606,7 +6065,12 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\rStartTransfer\x12&.maodian.store.v1.StartTransferRequest\x1a'.maodian.store.v1.StartTransferResponse\x12Y\n" +
 	"\n" +
 	"StreamRows\x12#.maodian.store.v1.StreamRowsRequest\x1a$.maodian.store.v1.StreamRowsResponse0\x01\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\x8c\x03\n" +
+	"\x0eOfficerService\x12]\n" +
+	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
+	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
+	"\vFetchRecord\x12$.maodian.store.v1.FetchRecordRequest\x1a%.maodian.store.v1.FetchRecordResponse\x12]\n" +
+	"\fRemovePerson\x12%.maodian.store.v1.RemovePersonRequest\x1a&.maodian.store.v1.RemovePersonResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
 
 var (
 	file_maodian_store_v1_store_proto_rawDescOnce sync.Once
@@ -5620,7 +6084,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -5697,131 +6161,151 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*MakeRequestResponse)(nil),      // 72: maodian.store.v1.MakeRequestResponse
 	(*ErasePersonRequest)(nil),       // 73: maodian.store.v1.ErasePersonRequest
 	(*ErasePersonResponse)(nil),      // 74: maodian.store.v1.ErasePersonResponse
-	nil,                              // 75: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 76: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 77: maodian.store.v1.Purpose.DescriptionEntry
-	(*timestamppb.Timestamp)(nil),    // 78: google.protobuf.Timestamp
+	(*ListRequestsRequest)(nil),      // 75: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 76: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),              // 77: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),     // 78: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),    // 79: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),       // 80: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),      // 81: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),      // 82: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),     // 83: maodian.store.v1.RemovePersonResponse
+	nil,                              // 84: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 85: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 86: maodian.store.v1.Purpose.DescriptionEntry
+	(*timestamppb.Timestamp)(nil),    // 87: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	78, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
-	1,  // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
-	2,  // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
-	5,  // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
-	6,  // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
-	7,  // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
-	10, // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	75, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	76, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
-	3,  // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
-	4,  // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	77, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	78, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	78, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	78, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	78, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	78, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,  // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,  // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	78, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	57, // 21: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	78, // 22: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	78, // 23: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17, // 24: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22, // 25: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22, // 26: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23, // 27: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26, // 28: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	78, // 29: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	78, // 30: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26, // 31: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31, // 32: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31, // 33: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32, // 34: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23, // 35: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33, // 36: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	78, // 37: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35, // 38: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,  // 39: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39, // 40: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39, // 41: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	44, // 42: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	78, // 43: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	46, // 44: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	49, // 45: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32, // 46: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33, // 47: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	78, // 48: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	60, // 49: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,  // 50: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	78, // 51: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	78, // 52: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	61, // 53: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	62, // 54: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	63, // 55: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	64, // 56: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	65, // 57: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	66, // 58: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	67, // 59: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	68, // 60: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	78, // 61: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	78, // 62: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	78, // 63: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	78, // 64: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	78, // 65: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	78, // 66: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	78, // 67: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	78, // 68: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	78, // 69: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	60, // 70: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	67, // 71: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	11, // 72: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13, // 73: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15, // 74: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18, // 75: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20, // 76: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24, // 77: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27, // 78: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29, // 79: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34, // 80: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37, // 81: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40, // 82: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	58, // 83: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	69, // 84: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	71, // 85: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	73, // 86: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	42, // 87: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	45, // 88: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	48, // 89: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	51, // 90: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	53, // 91: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	55, // 92: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	12, // 93: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14, // 94: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16, // 95: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19, // 96: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21, // 97: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25, // 98: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28, // 99: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30, // 100: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36, // 101: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38, // 102: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41, // 103: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	59, // 104: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	70, // 105: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	72, // 106: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	74, // 107: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	43, // 108: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	47, // 109: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	50, // 110: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	52, // 111: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	54, // 112: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	56, // 113: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	93, // [93:114] is the sub-list for method output_type
-	72, // [72:93] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	87,  // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
+	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
+	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
+	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
+	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
+	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
+	84,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	85,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
+	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
+	86,  // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	87,  // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	87,  // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	87,  // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	87,  // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	87,  // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	87,  // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	57,  // 21: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	87,  // 22: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	87,  // 23: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 24: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 25: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 26: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 27: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	26,  // 28: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	87,  // 29: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	87,  // 30: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	26,  // 31: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	31,  // 32: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	31,  // 33: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	32,  // 34: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 35: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	33,  // 36: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	87,  // 37: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	35,  // 38: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 39: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 40: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	39,  // 41: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	44,  // 42: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	87,  // 43: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	46,  // 44: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	49,  // 45: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32,  // 46: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33,  // 47: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	87,  // 48: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	60,  // 49: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 50: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	87,  // 51: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	87,  // 52: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	61,  // 53: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	62,  // 54: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	63,  // 55: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	64,  // 56: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	65,  // 57: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	66,  // 58: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	67,  // 59: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	68,  // 60: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	87,  // 61: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	87,  // 62: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	87,  // 63: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	87,  // 64: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	87,  // 65: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	87,  // 66: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	87,  // 67: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	87,  // 68: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	87,  // 69: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	60,  // 70: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	67,  // 71: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	77,  // 72: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	67,  // 73: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	60,  // 74: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	11,  // 75: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 76: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 77: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 78: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 79: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 80: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 81: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 82: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 83: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 84: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 85: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	58,  // 86: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	69,  // 87: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	71,  // 88: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	73,  // 89: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	42,  // 90: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	45,  // 91: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	48,  // 92: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	51,  // 93: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	53,  // 94: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	55,  // 95: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	75,  // 96: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	78,  // 97: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	80,  // 98: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	82,  // 99: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	12,  // 100: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 101: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 102: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 103: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 104: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 105: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 106: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 107: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 108: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 109: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 110: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	59,  // 111: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	70,  // 112: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	72,  // 113: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	74,  // 114: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	43,  // 115: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	47,  // 116: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	50,  // 117: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	52,  // 118: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	54,  // 119: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	56,  // 120: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	76,  // 121: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	79,  // 122: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	81,  // 123: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	83,  // 124: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	100, // [100:125] is the sub-list for method output_type
+	75,  // [75:100] is the sub-list for method input_type
+	75,  // [75:75] is the sub-list for extension type_name
+	75,  // [75:75] is the sub-list for extension extendee
+	0,   // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -5835,9 +6319,9 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   78,
+			NumMessages:   87,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   5,
 		},
 		GoTypes:           file_maodian_store_v1_store_proto_goTypes,
 		DependencyIndexes: file_maodian_store_v1_store_proto_depIdxs,

@@ -32,6 +32,8 @@ const (
 	DispatchServiceName = "maodian.store.v1.DispatchService"
 	// TransferServiceName is the fully-qualified name of the TransferService service.
 	TransferServiceName = "maodian.store.v1.TransferService"
+	// OfficerServiceName is the fully-qualified name of the OfficerService service.
+	OfficerServiceName = "maodian.store.v1.OfficerService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -100,6 +102,18 @@ const (
 	// TransferServiceFinishTransferProcedure is the fully-qualified name of the TransferService's
 	// FinishTransfer RPC.
 	TransferServiceFinishTransferProcedure = "/maodian.store.v1.TransferService/FinishTransfer"
+	// OfficerServiceListRequestsProcedure is the fully-qualified name of the OfficerService's
+	// ListRequests RPC.
+	OfficerServiceListRequestsProcedure = "/maodian.store.v1.OfficerService/ListRequests"
+	// OfficerServiceAnswerRequestProcedure is the fully-qualified name of the OfficerService's
+	// AnswerRequest RPC.
+	OfficerServiceAnswerRequestProcedure = "/maodian.store.v1.OfficerService/AnswerRequest"
+	// OfficerServiceFetchRecordProcedure is the fully-qualified name of the OfficerService's
+	// FetchRecord RPC.
+	OfficerServiceFetchRecordProcedure = "/maodian.store.v1.OfficerService/FetchRecord"
+	// OfficerServiceRemovePersonProcedure is the fully-qualified name of the OfficerService's
+	// RemovePerson RPC.
+	OfficerServiceRemovePersonProcedure = "/maodian.store.v1.OfficerService/RemovePerson"
 )
 
 // ControlServiceClient is a client for the maodian.store.v1.ControlService service.
@@ -946,4 +960,176 @@ func (UnimplementedTransferServiceHandler) StreamRows(context.Context, *v1.Strea
 
 func (UnimplementedTransferServiceHandler) FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.FinishTransfer is not implemented"))
+}
+
+// OfficerServiceClient is a client for the maodian.store.v1.OfficerService service.
+type OfficerServiceClient interface {
+	// ListRequests lists the open requests, the oldest first.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// AnswerRequest closes an open request.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// FetchRecord tells all that is held about who made a request, or about an openid.
+	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
+	// RemovePerson removes a person for good.
+	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+}
+
+// NewOfficerServiceClient constructs a client for the maodian.store.v1.OfficerService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewOfficerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) OfficerServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	officerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("OfficerService").Methods()
+	return &officerServiceClient{
+		listRequests: connect.NewClient[v1.ListRequestsRequest, v1.ListRequestsResponse](
+			httpClient,
+			baseURL+OfficerServiceListRequestsProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("ListRequests")),
+			connect.WithClientOptions(opts...),
+		),
+		answerRequest: connect.NewClient[v1.AnswerRequestRequest, v1.AnswerRequestResponse](
+			httpClient,
+			baseURL+OfficerServiceAnswerRequestProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("AnswerRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		fetchRecord: connect.NewClient[v1.FetchRecordRequest, v1.FetchRecordResponse](
+			httpClient,
+			baseURL+OfficerServiceFetchRecordProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("FetchRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		removePerson: connect.NewClient[v1.RemovePersonRequest, v1.RemovePersonResponse](
+			httpClient,
+			baseURL+OfficerServiceRemovePersonProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// officerServiceClient implements OfficerServiceClient.
+type officerServiceClient struct {
+	listRequests  *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
+	answerRequest *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
+	fetchRecord   *connect.Client[v1.FetchRecordRequest, v1.FetchRecordResponse]
+	removePerson  *connect.Client[v1.RemovePersonRequest, v1.RemovePersonResponse]
+}
+
+// ListRequests calls maodian.store.v1.OfficerService.ListRequests.
+func (c *officerServiceClient) ListRequests(ctx context.Context, req *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	response, err := c.listRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AnswerRequest calls maodian.store.v1.OfficerService.AnswerRequest.
+func (c *officerServiceClient) AnswerRequest(ctx context.Context, req *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	response, err := c.answerRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FetchRecord calls maodian.store.v1.OfficerService.FetchRecord.
+func (c *officerServiceClient) FetchRecord(ctx context.Context, req *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error) {
+	response, err := c.fetchRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemovePerson calls maodian.store.v1.OfficerService.RemovePerson.
+func (c *officerServiceClient) RemovePerson(ctx context.Context, req *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error) {
+	response, err := c.removePerson.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OfficerServiceHandler is an implementation of the maodian.store.v1.OfficerService service.
+type OfficerServiceHandler interface {
+	// ListRequests lists the open requests, the oldest first.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// AnswerRequest closes an open request.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// FetchRecord tells all that is held about who made a request, or about an openid.
+	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
+	// RemovePerson removes a person for good.
+	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+}
+
+// NewOfficerServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	officerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("OfficerService").Methods()
+	officerServiceListRequestsHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceListRequestsProcedure,
+		svc.ListRequests,
+		connect.WithSchema(officerServiceMethods.ByName("ListRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceAnswerRequestHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceAnswerRequestProcedure,
+		svc.AnswerRequest,
+		connect.WithSchema(officerServiceMethods.ByName("AnswerRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceFetchRecordHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceFetchRecordProcedure,
+		svc.FetchRecord,
+		connect.WithSchema(officerServiceMethods.ByName("FetchRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceRemovePersonHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceRemovePersonProcedure,
+		svc.RemovePerson,
+		connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/maodian.store.v1.OfficerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case OfficerServiceListRequestsProcedure:
+			officerServiceListRequestsHandler.ServeHTTP(w, r)
+		case OfficerServiceAnswerRequestProcedure:
+			officerServiceAnswerRequestHandler.ServeHTTP(w, r)
+		case OfficerServiceFetchRecordProcedure:
+			officerServiceFetchRecordHandler.ServeHTTP(w, r)
+		case OfficerServiceRemovePersonProcedure:
+			officerServiceRemovePersonHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedOfficerServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedOfficerServiceHandler struct{}
+
+func (UnimplementedOfficerServiceHandler) ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.ListRequests is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.AnswerRequest is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.FetchRecord is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.RemovePerson is not implemented"))
 }
