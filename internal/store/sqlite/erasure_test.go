@@ -310,6 +310,9 @@ func TestErase_NextContactIsSomebodyNew(t *testing.T) {
 	if err := l.write.do(t.Context(), func(x *tx) error { return x.erase(t.Context(), id, consent.Page) }); err != nil {
 		t.Fatal(err)
 	}
+	if r, err := l.record(t.Context(), id); err != nil || r.Known { // looked up a moment before
+		t.Errorf("the erased: known %v, %v", r.Known, err)
+	}
 	w.Event("a", "CLICK", "tag:milk")
 	if err := l.destroy(t.Context(), id); err != nil {
 		t.Fatal(err)
