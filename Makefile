@@ -24,7 +24,8 @@ hello:
 demo: hello cluster ## Tell the story on a real local cluster; a wrong figure makes it fail (needs root)
 	@$(GO) build -o bin/demo ./hack/demo && bin/demo story --kubectl "$$($(CLUSTER) assets)/kubectl"
 	@echo "The cluster is still there: export KUBECONFIG=$(KUBECONFIG_FILE); make demo-down removes it."
-test: bin/cluster ## All tests, on a fresh machine too: builds kube-apiserver and etcd where KUBEBUILDER_ASSETS is not set
+test: bin/cluster ## All tests, on a fresh machine too: installs Chromium; builds kube-apiserver, kube-scheduler and etcd where KUBEBUILDER_ASSETS is not set
+	@$(CLUSTER) deps --for tests
 	@assets="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets --for tests)}"; \
 	export KUBEBUILDER_ASSETS="$$assets" MAODIAN_S3_SERVER="$${MAODIAN_S3_SERVER:-$$($(CLUSTER) assets --for tests)/versitygw}"; \
 	mkdir -p dist; $(GO) test -vet=off -count=1 -shuffle=on -timeout=15m ./... 2>&1 | tee dist/test.log; \

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -191,22 +190,14 @@ func writeStatic(folder string, manifests []guard.Manifest) error {
 			return fmt.Errorf("%s is not empty: write into a new folder, then replace this one", path)
 		}
 	}
-	for _, m := range manifests {
-		kind, _ := m.Object["kind"].(string)
-		if err := writeJSON(filepath.Join(folder, m.Folder, m.Name+"."+kind+".json"), m.Object); err != nil {
-			return err
-		}
-	}
-	return writeJSON(filepath.Join(folder, "admission.json"), guard.AdmissionConfiguration(folder))
-}
-
-func writeJSON(path string, object any) error {
-	text, err := json.MarshalIndent(object, "", "  ")
+	files, err := guard.Files(folder, manifests)
 	if err != nil {
-		return fmt.Errorf("render: %w", err)
+		return err
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write manifests: %w", err)
+	for path, text := range files {
+		if err := os.WriteFile(filepath.Join(folder, filepath.FromSlash(path)), text, 0o600); err != nil {
+			return fmt.Errorf("write manifests: %w", err)
+		}
 	}
 	return nil
 }

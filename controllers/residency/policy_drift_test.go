@@ -324,6 +324,7 @@ func TestSnapshotsAndBackupsOfGovernedNamespacesAreJudged(t *testing.T) {
 	ns := governed(t, p)
 	install(t, snapshots, "VolumeSnapshot", "volumesnapshots", "Namespaced")
 	install(t, "velero.io", "Backup", "backups", "Namespaced")
+	install(t, "velero.io", "Schedule", "schedules", "Namespaced")
 	install(t, "velero.io", "Restore", "restores", "Namespaced")
 	system := rig.Namespace(t, "")
 	object(t, snapshots+"/v1", "VolumeSnapshot", ns, "copying", map[string]any{"spec": map[string]any{"volumeSnapshotClassName": "copies"}})
@@ -332,15 +333,18 @@ func TestSnapshotsAndBackupsOfGovernedNamespacesAreJudged(t *testing.T) {
 	for name, location := range map[string]string{"abroad": "default", "home": p.Spec.Storage.ClassPrefix + "bj"} {
 		object(t, "velero.io/v1", "Backup", system, name, map[string]any{"spec": map[string]any{"includedNamespaces": []any{ns}, "storageLocation": location}})
 	}
+	for name, location := range map[string]string{"nightly-abroad": "default", "nightly-home": p.Spec.Storage.ClassPrefix + "bj"} {
+		object(t, "velero.io/v1", "Schedule", system, name, map[string]any{"spec": map[string]any{"template": map[string]any{"includedNamespaces": []any{ns}, "storageLocation": location}}})
+	}
 	for name, target := range map[string]string{"copy": system, "same": ns} {
 		object(t, "velero.io/v1", "Restore", system, name, map[string]any{"spec": map[string]any{"namespaceMapping": map[string]any{ns: target}}})
 	}
-	shows(t, p, "1 Backup", "1 Restore", "1 VolumeSnapshot")
+	shows(t, p, "1 Backup", "1 Schedule", "1 Restore", "1 VolumeSnapshot")
 	var worst []string
 	for _, w := range p.Status.Violations.Worst {
 		worst = append(worst, w.Name)
 	}
-	if !slices.Equal(worst, []string{"abroad", "copy", "copying"}) {
+	if !slices.Equal(worst, []string{"abroad", "nightly-abroad", "copy", "copying"}) {
 		t.Errorf("worst = %v", worst)
 	}
 }

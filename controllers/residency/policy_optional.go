@@ -26,7 +26,7 @@ import (
 
 // +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,verbs=get;list;watch
 // +kubebuilder:rbac:groups=snapshot.storage.k8s.io,resources=volumesnapshots;volumesnapshotcontents,verbs=get;list;watch
-// +kubebuilder:rbac:groups=velero.io,resources=backups;restores,verbs=get;list;watch
+// +kubebuilder:rbac:groups=velero.io,resources=backups;restores;schedules,verbs=get;list;watch
 
 // optional is a kind that a cluster may lack.
 type optional struct {
@@ -42,6 +42,7 @@ func optionals() []optional {
 		{placement.SnapshotContent, snapshots, "volumesnapshotcontents"},
 		{placement.Snapshot, snapshots, "volumesnapshots"},
 		{placement.BackupObject, velero, "backups"},
+		{placement.ScheduleObject, velero, "schedules"},
 		{placement.RestoreObject, velero, "restores"},
 	}
 }
@@ -152,7 +153,9 @@ func (r *PolicyReconciler) judgeOptional(ctx context.Context, s *policyScope) er
 		}
 	}
 	s.judgeSnapshots(objects[placement.SnapshotContent], objects[placement.Snapshot])
-	s.judgeBackups(objects[placement.BackupObject], objects[placement.RestoreObject])
+	s.judgeBackups(placement.BackupObject, objects[placement.BackupObject], "spec")
+	s.judgeBackups(placement.ScheduleObject, objects[placement.ScheduleObject], "spec", "template")
+	s.judgeRestores(objects[placement.RestoreObject])
 	return nil
 }
 
@@ -210,14 +213,19 @@ func contentOf(o *unstructured.Unstructured) placement.Content {
 	}
 }
 
-func (s *policyScope) judgeBackups(backups, restores []unstructured.Unstructured) {
-	for i := range backups {
-		o := &backups[i]
-		included, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "includedNamespaces")
-		excluded, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "excludedNamespaces")
-		b := placement.Backup{Included: included, Excluded: excluded, Location: text(o, "spec", "storageLocation")}
-		s.note(placement.BackupObject, o.GetNamespace(), o.GetName(), s.rules().Backup(b, s.namespaces))
+// judgeBackups looks at what takes a backup, now or by a schedule; spec is where it says of what.
+func (s *policyScope) judgeBackups(kind placement.Kind, objects []unstructured.Unstructured, spec ...string) {
+	for i := range objects {
+		o := &objects[i]
+		field := func(name string) []string { return append(slices.Clone(spec), name) }
+		included, _, _ := unstructured.NestedStringSlice(o.Object, field("includedNamespaces")...)
+		excluded, _, _ := unstructured.NestedStringSlice(o.Object, field("excludedNamespaces")...)
+		b := placement.Backup{Included: included, Excluded: excluded, Location: text(o, field("storageLocation")...)}
+		s.note(kind, o.GetNamespace(), o.GetName(), s.rules().Backup(b, s.namespaces))
 	}
+}
+
+func (s *policyScope) judgeRestores(restores []unstructured.Unstructured) {
 	for i := range restores {
 		o := &restores[i]
 		mapping, _, _ := unstructured.NestedStringMap(o.Object, "spec", "namespaceMapping")

@@ -232,6 +232,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 	cs.Status.Ledger = residencyv1.LedgerState{Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
 	r.tellRequests(s)
+	cs.Status.Notice = takenNotice(s.answer)
 	return nil, r.settleLedger(ctx, s)
 }
 
@@ -267,6 +268,8 @@ func (r *StoreReconciler) conclude(_ context.Context, s *storeScope) (*condition
 		return s.volumeTrouble, nil
 	case s.notice == nil:
 		return noticeMissing(s), nil
+	case s.answer.GetNoticeRefused():
+		return noticeRefused(s), nil
 	}
 	p := s.store.Status.ProofOfPlacement
 	o := conditions.Ready(residencyv1.ReasonPlacementProven, fmt.Sprintf("runs on node %s in %s, rests on volume %s", p.Node, p.NodeRegion, p.PersistentVolume))

@@ -14,6 +14,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/desired"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
@@ -142,4 +143,21 @@ func ended(pod *corev1.Pod, word metav1alpha1.ConditionReason) bool {
 		}
 		return false
 	})
+}
+
+// takenNotice is the newest text that the ledger has taken.
+func takenNotice(a *storev1.GetStatusResponse) residencyv1.StoreNotice {
+	if a.GetNoticeRevision() == 0 {
+		return residencyv1.StoreNotice{}
+	}
+	return residencyv1.StoreNotice{
+		Revision: a.GetNoticeRevision(), ContentHash: a.GetNoticeContentHash(), StaleConsents: metav1alpha1.PeopleCount(a.GetStaleConsents()),
+	}
+}
+
+// noticeRefused tells that the ledger does not go back from what people agreed to.
+func noticeRefused(s *storeScope) *conditions.Outcome {
+	return conditions.Stall(residencyv1.ReasonNoticeRevision,
+		"the ledger has taken revision %d of its notice and takes no older one, nor another text of it: raise `spec.revision` of PrivacyNotice %s above it",
+		s.answer.GetNoticeRevision(), s.store.Spec.NoticeRef.Name)
 }

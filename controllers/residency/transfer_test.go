@@ -13,7 +13,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -255,27 +254,4 @@ func TestAMechanismTellsWhetherItIsInForce(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestANoticeIsPublishedOnceARevision(t *testing.T) {
-	ns := rig.Namespace(t, "")
-	n := sample(t, "10-notice", "PrivacyNotice", ns, &residencyv1.PrivacyNotice{})
-	rig.Create(t, n)
-	published := func(revision int32) func(context.Context) error {
-		return func(ctx context.Context) error {
-			if _, err := get(ctx, n); err != nil {
-				return err
-			}
-			if n.Status.PublishedRevision != revision {
-				return fmt.Errorf("published revision is %d", n.Status.PublishedRevision)
-			}
-			return envtestrig.Says(n.Status.Conditions, "Ready", "True", string(residencyv1.ReasonPublished))
-		}
-	}
-	envtestrig.Eventually(t, envtestrig.Soon, published(3))
-	patch := []byte(`{"spec":{"revision":4,"storagePlace":"Mainland China, Hangzhou"}}`)
-	if err := rig.Client.Patch(t.Context(), n, client.RawPatch("application/merge-patch+json", patch)); err != nil {
-		t.Fatal(err)
-	}
-	envtestrig.Eventually(t, envtestrig.Soon, published(4))
 }

@@ -31,9 +31,9 @@ import (
 
 const usage = `usage: go run ./hack/cluster COMMAND
 
-  deps                          install the Debian packages that are missing
+  deps   [--for tests|cluster]  install the Debian packages that are missing (default: for the cluster)
   build  [--for tests|cluster]  build Kubernetes, etcd, CoreDNS and an S3 server into the cache
-  assets                        the same for tests; prints the folder with kube-apiserver, etcd, kubectl, versitygw
+  assets [--for tests|cluster]  the same; prints the folder with the programs
   up     [--config FILE] [--images A.tar,B.tar] [--kubeconfig FILE] [--name NAME]
                                 start the cluster; nothing happens if it is up
   load   IMAGE.tar...           load images on every node
@@ -105,10 +105,19 @@ func flags(name string, args []string, stderr io.Writer, positional bool, define
 }
 
 func deps(ctx context.Context, args []string, _, stderr io.Writer) error {
-	if _, err := flags("deps", args, stderr, false, func(*flag.FlagSet) {}); err != nil {
+	var purpose string
+	if _, err := flags("deps", args, stderr, false, func(fs *flag.FlagSet) {
+		fs.StringVar(&purpose, "for", "cluster", "what to install for: tests or cluster")
+	}); err != nil {
 		return err
 	}
-	return debian.Host(stderr).Install(ctx, stderr)
+	switch purpose {
+	case "cluster":
+		return debian.Host(debian.ForCluster(), stderr).Install(ctx, stderr)
+	case "tests":
+		return debian.Host(debian.ForTests(), stderr).Install(ctx, stderr)
+	}
+	return fmt.Errorf("--for: %q is none of tests, cluster", purpose)
 }
 
 // ensure builds what a purpose needs.

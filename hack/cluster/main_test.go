@@ -21,6 +21,7 @@ func TestRun_RefusesBadCommandLines(t *testing.T) {
 		"no command":                     {nil, "usage:"},
 		"an unknown command":             {[]string{"start"}, `unknown command "start"`},
 		"build for an unknown purpose":   {[]string{"build", "--for", "fun"}, `"fun" is none of`},
+		"deps for an unknown purpose":    {[]string{"deps", "--for", "fun"}, `"fun" is none of`},
 		"build with a stray word":        {[]string{"build", "etcd"}, `build takes no "etcd"`},
 		"up with an unknown flag":        {[]string{"up", "--nodes", "3"}, "not defined"},
 		"up with a name that is no name": {[]string{"up", "--name", "../x"}, "--name"},

@@ -20,7 +20,8 @@ type File struct {
 	Topic string `json:"topic"`
 	// About says in a sentence what is tried.
 	About string `json:"about"`
-	// Objects are manifests, by the name under which cases refer to them.
+	// Objects are manifests, by the name under which cases refer to them. One that names a namespace
+	// stands there, and not where the case is tried.
 	Objects map[string]map[string]any `json:"objects"`
 	// Given are the objects that exist before, in the order to make them in.
 	Given []string `json:"given,omitempty"`

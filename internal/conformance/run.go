@@ -182,7 +182,7 @@ func (r *Runner) concrete(f File, c Case, namespace string) (request, error) {
 	if req.spaced && namespace == "" {
 		return request{}, notApplicable("no namespace is governed")
 	}
-	if req.spaced {
+	if req.spaced && object.GetNamespace() == "" { // what names a namespace stands there
 		object.SetNamespace(namespace)
 	}
 	return req, nil
@@ -237,8 +237,8 @@ func (r *Runner) make(ctx context.Context, to dynamic.ResourceInterface, q reque
 	return got, r.remove(ctx, q)
 }
 
-// remove deletes an object of the cluster, as one who may; what stands in a namespace only
-// loses its finalizers unless it was made in earnest, and goes with the namespace.
+// remove deletes an object of the cluster, as one who may; what stands in a namespace of ours
+// only loses its finalizers unless it was made in earnest, and goes with the namespace.
 func (r *Runner) remove(ctx context.Context, q request) error {
 	c, err := r.client("attestor")
 	if err != nil {
@@ -248,10 +248,11 @@ func (r *Runner) remove(ctx context.Context, q request) error {
 	if q.spaced {
 		to = c.Resource(q.resource).Namespace(q.object.GetNamespace())
 	}
+	lasts := q.Earnest || !q.spaced || !slices.Contains([]string{r.where.Governed, r.where.Free}, q.object.GetNamespace())
 	if len(q.object.GetFinalizers()) > 0 || !q.spaced { // the server adds some to volumes
 		_, err = to.Patch(ctx, q.object.GetName(), types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 	}
-	if err == nil && (q.Earnest || !q.spaced) {
+	if err == nil && lasts {
 		err = to.Delete(ctx, q.object.GetName(), metav1.DeleteOptions{})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -287,7 +288,7 @@ func (r *Runner) give(ctx context.Context, f File, name, namespace string) error
 	}
 	var to dynamic.ResourceInterface = c.Resource(q.resource)
 	if q.spaced {
-		to = c.Resource(q.resource).Namespace(namespace)
+		to = c.Resource(q.resource).Namespace(q.object.GetNamespace())
 	}
 	if _, err := to.Get(ctx, q.object.GetName(), metav1.GetOptions{}); err == nil {
 		return nil // it is not ours to remove

@@ -1,6 +1,7 @@
 package crdtest
 
 import (
+	"maps"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -137,10 +138,17 @@ var ruleCases = []struct {
 
 	// PrivacyNotice.
 	{kind: "PrivacyNotice", message: "a published revision may not change", accept: m{"spec.revision": int64(4), "spec.retentionDays": int64(365)}, reject: m{"spec.retentionDays": int64(365)}},
-	{kind: "PrivacyNotice", message: "health, body, belief or identity", accept: sensitive("Health"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"Health"}}},
-	{kind: "PrivacyNotice", message: "a person's whereabouts", accept: sensitive("MovementTrack"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"MovementTrack"}}},
-	{kind: "PrivacyNotice", message: "documents or accounts", accept: sensitive("FinancialAccount"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"FinancialAccount"}}},
-	{kind: "PrivacyNotice", message: "messages or children under 14", accept: sensitive("MessageContent"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"MessageContent"}}},
+	{kind: "PrivacyNotice", message: "`method` must be set when a purpose has", accept: sensitive("Health"), reject: sensitive("Health").without("spec.method")},
+	{kind: "PrivacyNotice", message: "`safeguards` must be set when", accept: children(), reject: children().without("spec.safeguards")},
+	{kind: "PrivacyNotice", message: "`complaints` must be set when", accept: children(), reject: children().without("spec.complaints")},
+	{kind: "PrivacyNotice", message: "a recipient of data on health", accept: recipientOf("Biometric"), reject: recipientOf("Biometric").without("spec.recipients.0.method")},
+	{kind: "PrivacyNotice", message: "a recipient of a person's whereabouts", accept: recipientOf("PreciseLocation"), reject: recipientOf("PreciseLocation").without("spec.recipients.0.method")},
+	{kind: "PrivacyNotice", message: "a recipient of documents or accounts", accept: recipientOf("IDDocumentNumber"), reject: recipientOf("IDDocumentNumber").without("spec.recipients.0.method")},
+	{kind: "PrivacyNotice", message: "a recipient of messages or data of children", accept: recipientOf("MessageContent"), reject: recipientOf("MessageContent").without("spec.recipients.0.method")},
+	{kind: "PrivacyNotice", message: "names health, body, belief or identity", accept: sensitive("Health"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"Health"}}},
+	{kind: "PrivacyNotice", message: "names a person's whereabouts", accept: sensitive("MovementTrack"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"MovementTrack"}}},
+	{kind: "PrivacyNotice", message: "names documents or accounts", accept: sensitive("FinancialAccount"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"FinancialAccount"}}},
+	{kind: "PrivacyNotice", message: "names messages or children under 14", accept: sensitive("MessageContent"), reject: m{"spec.revision": int64(4), "spec.purposes.0.categories": l{"MessageContent"}}},
 
 	// DataTransfer.
 	{kind: "DataTransfer", message: "`spec` may not change", accept: m{"metadata.labels": m1("team", "crm")}, reject: m{"spec.maxPersons": int64(6000)}},
@@ -209,8 +217,24 @@ func m1(key string, value any) map[string]any { return map[string]any{key: value
 
 func sensitive(category string) m {
 	text := m1("zh-CN", "说明")
-	return m{"spec.revision": int64(4), "spec.purposes.0.categories": l{category},
+	return m{"spec.revision": int64(4), "spec.purposes.0.categories": l{category}, "spec.method": text,
 		"spec.purposes.0.sensitive": map[string]any{"necessity": text, "impact": text}}
+}
+
+func children() m {
+	text, c := m1("zh-CN", "说明"), sensitive("AnyUnder14")
+	c["spec.safeguards"], c["spec.complaints"] = text, text
+	return c
+}
+
+func recipientOf(category string) m {
+	return m{"spec.revision": int64(4), "spec.recipients.0.categories": l{category}, "spec.recipients.0.method": m1("zh-CN", "说明")}
+}
+
+func (change m) without(path string) m {
+	out := maps.Clone(change)
+	out[path] = nil
+	return out
 }
 
 func assessed(reviewBy string) m {

@@ -42,6 +42,7 @@ type Placement struct {
 	LabelKey     string // of the attested node label
 	Jurisdiction string // its value
 	Regions      []string
+	Taint        string // key of the taint of nodes that are kept for what is governed; empty: none
 }
 
 // Platform is what all data-plane pods of an installation share.
@@ -153,6 +154,9 @@ func podTemplate(p Platform, at Placement, w workload) *corev1ac.PodTemplateSpec
 // by the region as a second lock.
 func pin(spec *corev1ac.PodSpecApplyConfiguration, at Placement) {
 	spec.WithNodeSelector(map[string]string{at.LabelKey: at.Jurisdiction})
+	if at.Taint != "" {
+		spec.WithTolerations(corev1ac.Toleration().WithKey(at.Taint).WithOperator(corev1.TolerationOpExists).WithEffect(corev1.TaintEffectNoSchedule))
+	}
 	spec.WithAffinity(corev1ac.Affinity().WithNodeAffinity(corev1ac.NodeAffinity().
 		WithRequiredDuringSchedulingIgnoredDuringExecution(corev1ac.NodeSelector().WithNodeSelectorTerms(
 			corev1ac.NodeSelectorTerm().WithMatchExpressions(corev1ac.NodeSelectorRequirement().

@@ -57,6 +57,21 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 	return out
 }
 
+func TestWhereNodesAreKeptTheTaintIsTolerated(t *testing.T) {
+	exclusive := at
+	exclusive.Taint = "residency.maodian.dev/cn-mainland"
+	for taint, placement := range map[string]Placement{"": at, exclusive.Taint: exclusive} {
+		spec := podTemplate(platform, placement, workload{component: Store, config: "c"}).Spec
+		var keys string
+		for _, toleration := range spec.Tolerations {
+			keys += *toleration.Key
+		}
+		if keys != taint {
+			t.Errorf("tolerates %q, want %q", keys, taint)
+		}
+	}
+}
+
 func TestChildrenAreTheseObjects(t *testing.T) {
 	for name, objects := range children(t) {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,9 @@ type Rig struct {
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
 
-	names atomic.Int64
+	names   atomic.Int64
+	servers *envtest.Environment
+	failed  bool // of the tests, once they have ended
 }
 
 // Setup prepares a package's tests; what it returns ends it again.
@@ -57,23 +59,14 @@ func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 		fmt.Fprintln(os.Stderr, assets+" must name a folder with kube-apiserver and etcd: use `make test`, which builds them")
 		return 1
 	}
-	env := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-	}
-	env.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "NodeRestriction")
-	config, err := env.Start()
+	started, stop, err := Start(nil)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "start API server:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	code := 1
-	if *rig, err = newRig(config); err != nil {
-		fmt.Fprintln(os.Stderr, "connect to API server:", err)
-	} else {
-		code = runWith(m, *rig, setup)
-	}
-	if err := env.Stop(); err != nil {
+	*rig = started
+	code := runWith(m, started, setup)
+	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stop API server:", err)
 		return 1
 	}
@@ -94,7 +87,9 @@ func runWith(m *testing.M, rig *Rig, setup []Setup) (code int) {
 			}
 		}()
 	}
-	return m.Run()
+	code = m.Run()
+	rig.failed = code != 0
+	return code
 }
 
 func newRig(config *rest.Config) (*Rig, error) {

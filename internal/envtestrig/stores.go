@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/maodian-dev/maodian/internal/domain/notice"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
@@ -35,7 +36,7 @@ func (s *Stores) Of(namespace, name string) *Store {
 			s.stores = map[string]*Store{}
 		}
 		s.stores[key] = &Store{state: StoreState{
-			Subjects: "1234", Year: 2026, NonSensitive: "<20", Sensitive: "<20", AnyoneConsents: true, Size: "321",
+			Subjects: "1234", Year: 2026, NonSensitive: "<20", Sensitive: "<20", AnyoneConsents: true, Size: "321", Stale: "<20",
 			Runs: map[string]*storev1.Run{}, Transfers: map[string]*storev1.Transfer{}, Declare: "Declared",
 		}}
 	}
@@ -56,6 +57,9 @@ type StoreState struct {
 	Plan                    *storev1.Run
 	Declare                 string // state of a transfer once declared
 	Refusals                []*storev1.Refusal
+	Stale                   string         // people whose consents are to an older notice
+	Notice                  notice.Version // the newest one taken; a store does not go back
+	NoticeRefused           bool
 
 	Bundle    *storev1.Bundle // the last one taken
 	Planned   []*storev1.RunSpec
@@ -108,6 +112,11 @@ func (s *Store) PushBundle(_ context.Context, r *storev1.PushBundleRequest) (*st
 		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("LedgerMissing: another ledger is here"))
 	}
 	s.state.Bundle = r.GetBundle()
+	told := notice.Version{Revision: r.GetBundle().GetNotice().GetRevision(), Hash: r.GetBundle().GetNotice().GetContentHash()}
+	s.state.NoticeRefused = told.Revision > 0 && !told.Follows(s.state.Notice)
+	if told.Revision > 0 && !s.state.NoticeRefused {
+		s.state.Notice = told
+	}
 	timeless := proto.CloneOf(r.GetBundle())
 	timeless.IssuedAt = nil
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(timeless)
@@ -125,7 +134,8 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 	return &storev1.GetStatusResponse{
 		LedgerId: s.state.LedgerID, Subjects: s.state.Subjects, LogSize: 7, LogRoot: "abcd", SizeBytes: 4096,
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
-		Requests: s.state.Requests,
+		Requests:       s.state.Requests,
+		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused, StaleConsents: s.state.Stale,
 	}, nil
 }
 

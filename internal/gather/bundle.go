@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
-	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -24,7 +23,7 @@ const BundleValidity = 600 * time.Second
 type BundleInput struct {
 	Now        time.Time
 	Policy     *residencyv1.ResidencyPolicy
-	Notice     *residencyv1.PrivacyNotice // nil: none is published
+	Notice     *residencyv1.PrivacyNotice // nil: there is none
 	Holds      []residencyv1.RegulatoryHold
 	Mechanisms []residencyv1.TransferMechanism
 	LeadModels []marketingv1.LeadModel
@@ -42,9 +41,7 @@ func Bundle(in BundleInput) *storev1.Bundle {
 			Name: p.Name, Jurisdiction: p.Spec.Jurisdiction, RulePack: p.Spec.RulePack, GuardianConsentAge: p.Spec.GuardianConsentAge,
 			Processor: p.Spec.Processor.Name, CiioStatus: string(p.Spec.Processor.CIIOStatus),
 		},
-	}
-	if in.Notice != nil {
-		b.Notice = notice(in.Notice)
+		Notice: noticeMessage(in.Notice),
 	}
 	for _, h := range sorted(in.Holds, func(h residencyv1.RegulatoryHold) string { return h.Name }) {
 		b.Holds = append(b.Holds, &storev1.Hold{
@@ -62,24 +59,6 @@ func Bundle(in BundleInput) *storev1.Bundle {
 		b.SendHolds = append(b.SendHolds, &storev1.SendHold{Name: h.Name, Campaigns: sortedStrings(h.Spec.Campaigns), Accounts: sortedStrings(h.Spec.Accounts)})
 	}
 	return b
-}
-
-func notice(n *residencyv1.PrivacyNotice) *storev1.Notice {
-	s := n.Spec
-	out := &storev1.Notice{
-		Name: n.Name, Revision: int64(s.Revision), ProcessorName: s.Processor.Name, ProcessorContact: s.Processor.Contact,
-		RetentionDays: int64(s.RetentionDays), StoragePlace: s.StoragePlace, Rights: languages(s.Rights), Refusal: languages(s.Refusal),
-	}
-	for _, p := range s.Purposes {
-		out.Purposes = append(out.Purposes, &storev1.Purpose{Name: string(p.Name), Description: languages(p.Description), Categories: words(p.Categories)})
-	}
-	for _, r := range s.Recipients {
-		out.Recipients = append(out.Recipients, &storev1.Recipient{
-			Name: r.Name, DisplayName: r.DisplayName, Contact: r.Contact, Country: r.Country, RightsChannel: r.RightsChannel,
-			Purposes: words(r.Purposes), Categories: words(r.Categories),
-		})
-	}
-	return out
 }
 
 func mechanism(m residencyv1.TransferMechanism) *storev1.Mechanism {
@@ -113,14 +92,6 @@ func leadModel(m marketingv1.LeadModel) *storev1.LeadModel {
 	}
 	for _, s := range m.Spec.Stages {
 		out.Stages = append(out.Stages, &storev1.LeadStage{Name: s.Name, MinPoints: float64(s.MinPoints)})
-	}
-	return out
-}
-
-func languages(t metav1alpha1.LocalizedText) map[string]string {
-	out := map[string]string{"zh-CN": t.ZhCN}
-	if t.En != "" {
-		out["en"] = t.En
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/desired"
+	"github.com/maodian-dev/maodian/internal/guard"
 )
 
 // Policy returns the policy that governs a namespace; nil when it names none that exists.
@@ -48,10 +49,15 @@ func Find[T any, P object[T]](ctx context.Context, c client.Reader, namespace, n
 // PublishedNotice returns the notice of a store when its present revision is published.
 func PublishedNotice(ctx context.Context, c client.Reader, store *residencyv1.ConsentStore) (*residencyv1.PrivacyNotice, error) {
 	n, err := Find[residencyv1.PrivacyNotice](ctx, c, store.Namespace, store.Spec.NoticeRef.Name)
-	if err != nil || n == nil || n.Status.PublishedRevision != n.Spec.Revision {
+	if err != nil || n == nil || !published(n) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// published tells whether people read the present revision.
+func published(n *residencyv1.PrivacyNotice) bool {
+	return n.Status.PublishedRevision == n.Spec.Revision
 }
 
 // bundleInput reads everything that a store's bundle is made of.
@@ -61,7 +67,7 @@ func bundleInput(ctx context.Context, c client.Reader, store *residencyv1.Consen
 	if in.Policy, err = Policy(ctx, c, store.Namespace); err != nil || in.Policy == nil {
 		return in, err
 	}
-	if in.Notice, err = PublishedNotice(ctx, c, store); err != nil {
+	if in.Notice, err = Find[residencyv1.PrivacyNotice](ctx, c, store.Namespace, store.Spec.NoticeRef.Name); err != nil {
 		return in, err
 	}
 	var holds residencyv1.RegulatoryHoldList
@@ -94,5 +100,9 @@ func JobFailed(j *batchv1.Job) bool {
 
 // Placement tells where a policy lets pods run.
 func Placement(p *residencyv1.ResidencyPolicy) desired.Placement {
-	return desired.Placement{LabelKey: p.Spec.Nodes.LabelKey, Jurisdiction: p.Spec.Jurisdiction, Regions: p.Spec.Nodes.Regions}
+	at := desired.Placement{LabelKey: p.Spec.Nodes.LabelKey, Jurisdiction: p.Spec.Jurisdiction, Regions: p.Spec.Nodes.Regions}
+	if p.Spec.Nodes.Sharing == residencyv1.SharingExclusive {
+		at.Taint = guard.TaintKey(p.Spec.Jurisdiction)
+	}
+	return at
 }

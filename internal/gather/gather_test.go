@@ -16,6 +16,7 @@ import (
 
 	marketingv1 "github.com/maodian-dev/maodian/api/marketing/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/domain/notice"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/gather"
@@ -50,9 +51,10 @@ func sample[T any](t *testing.T, file, kind string) T {
 }
 
 func input(t *testing.T) gather.BundleInput {
-	policy, notice := sample[residencyv1.ResidencyPolicy](t, "00-policy", "ResidencyPolicy"), sample[residencyv1.PrivacyNotice](t, "10-notice", "PrivacyNotice")
+	policy, told := sample[residencyv1.ResidencyPolicy](t, "00-policy", "ResidencyPolicy"), sample[residencyv1.PrivacyNotice](t, "10-notice", "PrivacyNotice")
+	told.Status.PublishedRevision, told.Status.PublishedHash = told.Spec.Revision, gather.NoticeVersion(told.Spec).Hash
 	return gather.BundleInput{
-		Now: now, Policy: &policy, Notice: &notice,
+		Now: now, Policy: &policy, Notice: &told,
 		Holds:      []residencyv1.RegulatoryHold{sample[residencyv1.RegulatoryHold](t, "70-hold", "RegulatoryHold")},
 		Mechanisms: []residencyv1.TransferMechanism{sample[residencyv1.TransferMechanism](t, "61-transfer-allowed", "TransferMechanism")},
 		LeadModels: []marketingv1.LeadModel{sample[marketingv1.LeadModel](t, "40-leads", "LeadModel")},
@@ -107,6 +109,48 @@ func TestABundleWithoutNoticeHasNone(t *testing.T) {
 	in.Notice = nil
 	if b := gather.Bundle(in); b.GetNotice() != nil {
 		t.Errorf("notice = %v", b.GetNotice())
+	}
+}
+
+func TestWhileARevisionIsNotPublishedTheStoreKeepsTheFormerText(t *testing.T) {
+	in := input(t)
+	former := in.Notice.Status.PublishedHash
+	in.Notice.Spec.Revision, in.Notice.Spec.StoragePlace = 4, "  "
+	want := &storev1.Notice{Name: "brand-notice", Revision: 3, ContentHash: former, TextKept: true}
+	if d := cmp.Diff(want, gather.Bundle(in).GetNotice(), protocmp.Transform()); d != "" {
+		t.Error(d)
+	}
+	in.Notice.Status = residencyv1.PrivacyNoticeStatus{}
+	if b := gather.Bundle(in); b.GetNotice() != nil {
+		t.Errorf("a notice that was never published is %v", b.GetNotice())
+	}
+}
+
+func TestTheSampleIsCompleteWithStandardTexts(t *testing.T) {
+	items := notice.Missing(notice.Facts{Notice: gather.Notice(input(t).Notice.Spec), Guardian: true})
+	var paths []string
+	for _, i := range items {
+		paths = append(paths, i.Path)
+	}
+	want := []string{"method", "recipients[0].method", "safeguards", "complaints", "automatedDecision"}
+	if d := cmp.Diff(want, paths); d != "" || len(notice.Refusals(items)) > 0 {
+		t.Errorf("%s, refusals %v", d, notice.Refusals(items))
+	}
+}
+
+// TestTheStandardTextsAreInTheDocs: people who write a notice read there what is said for them.
+func TestTheStandardTextsAreInTheDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec", "privacynotice.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := gather.Notice(input(t).Notice.Spec).Complete()
+	for _, text := range []notice.Text{n.Method, n.Safeguards, n.AutomatedDecision, n.Complaints, n.Recipients[0].Method} {
+		for lang, words := range text {
+			if !strings.Contains(string(page), words) {
+				t.Errorf("%s is missing: %s", lang, words)
+			}
+		}
 	}
 }
 
@@ -186,5 +230,17 @@ func TestADeclaredTransferKeepsTheOrderOfItsFields(t *testing.T) {
 	got := gather.TransferSpec(&x, "brand-leads")
 	if d := cmp.Diff([]string{"tags", "id"}, got.GetFields()); d != "" || got.GetTransferId() != "0f0e" || got.GetLeadModel() != "brand-leads" || got.GetMechanism() != "scc-zurich-2026" {
 		t.Errorf("spec = %v %s", got, d)
+	}
+}
+
+// Without it, a pod of ours would wait for ever before Kubernetes 1.36.
+func TestOurPodsTolerateTheTaintOfKeptNodes(t *testing.T) {
+	for sharing, want := range map[residencyv1.Sharing]string{
+		"": "", residencyv1.SharingShared: "", residencyv1.SharingExclusive: "residency.maodian.dev/cn-mainland",
+	} {
+		p := &residencyv1.ResidencyPolicy{Spec: residencyv1.ResidencyPolicySpec{Jurisdiction: "cn-mainland", Nodes: residencyv1.PolicyNodes{Sharing: sharing}}}
+		if got := gather.Placement(p).Taint; got != want {
+			t.Errorf("%q: taint = %q, want %q", sharing, got, want)
+		}
 	}
 }

@@ -29,7 +29,8 @@ func (c compiler) breaksGlass() string {
 // tokens of a governed service account are asked for by kubelets, for the pods that mount
 // them (leaks.md L44). The API server has filled in its own audience before this is evaluated,
 // and the compiler does not know that one. So kubelets are not held to the list here: the API
-// server holds them to what their pods mount, and pod-volumes looks at that.
+// server holds them to what their pods mount and their drivers ask for (ServiceAccountNodeAudienceRestriction,
+// on since 1.33), and pod-volumes and csi-drivers look at that.
 func (c compiler) tokens() topic {
 	const kubelet = "request.userInfo.?groups.orValue([]).exists(g, g == 'system:nodes')"
 	return topic{
@@ -42,6 +43,33 @@ func (c compiler) tokens() topic {
 				"'the audience must be one of `spec.identities.tokenAudiences`: for another one the token can be the key to a cloud abroad'"},
 		},
 	}
+}
+
+// trustedTokens are those of accounts that the guard trusts: the cluster's own and the manager's
+// (leaks.md L62, L81). Pods of these namespaces get theirs from the kubelet, as everywhere.
+func (c compiler) trustedTokens() topic {
+	const kubelet = "request.userInfo.?groups.orValue([]).exists(g, g == 'system:nodes')"
+	return topic{
+		name: "trusted-tokens",
+		resources: []rule{
+			{"", []arv1.OperationType{arv1.Create}, []string{"serviceaccounts/token"}},
+			{"", []arv1.OperationType{arv1.Create}, []string{"secrets"}},
+		},
+		conditions: []named{
+			{"trusted-namespace", "request.?namespace.orValue('') in " + list(c.trustedNamespaces())},
+			{"a-token", "request.kind.kind == 'TokenRequest' || dyn(object).?type.orValue('') == 'kubernetes.io/service-account-token'"},
+		},
+		checks: []check{{reason.CredentialsExposed, kubelet + " || " + clusterControllers + " || " + c.attests(),
+			"'the guard trusts accounts of this namespace, so an attestor asks for their tokens'"}},
+	}
+}
+
+// trustedNamespaces hold the accounts that the guard trusts.
+func (c compiler) trustedNamespaces() []string {
+	if ns := c.managerNamespace(); ns != "" {
+		return []string{"kube-system", ns}
+	}
+	return []string{"kube-system"}
 }
 
 // copies closes long-lived tokens, and what makes known controllers copy an object into

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
@@ -118,10 +119,51 @@ func (c compiler) replication() topic {
 			{"ramendr.openshift.io", write, []string{"volumereplicationgroups"}},
 			{"kafka.strimzi.io", write, []string{"kafkamirrormaker2s", "kafkamirrormakers"}},
 			{"longhorn.io", write, []string{"backuptargets", "backups", "recurringjobs"}},
+			{"stork.libopenstorage.org", write, []string{"migrations", "migrationschedules", "applicationbackups", "applicationbackupschedules", "clusterpairs"}},
 		},
 		conditions: []named{changed},
 		checks:     []check{{reason.StorageNotMainland, "false", "'' + request.kind.kind + ' would copy data of the namespace to a place that cannot be told'"}},
 	}
+}
+
+// Drivers of storage systems that can copy volumes to another place by objects of their own.
+const (
+	longhorn = "driver.longhorn.io"
+	ceph     = ".csi.ceph.com" // with the operator's namespace before it
+)
+
+// storageCopies are where a storage system that a policy lists sends copies of every volume: its
+// objects stand in a namespace of its own (leaks.md L90). There is no such topic for others.
+func (c compiler) storageCopies() (out []topic) {
+	attested := func(t topic, says string) topic {
+		t.checks = []check{{reason.StorageNotMainland, c.attests(), says}}
+		return t
+	}
+	if slices.Contains(c.drivers, longhorn) {
+		target := func(object string) string {
+			return "dyn(" + object + ").?spec.?backupTargetURL.orValue(dyn(" + object + ").?value.orValue(''))"
+		}
+		out = append(out, attested(topic{
+			name:      "longhorn-targets",
+			resources: []rule{{"longhorn.io", write, []string{"backuptargets", "settings"}}},
+			conditions: []named{
+				{"a-target", "request.kind.kind == 'BackupTarget' || object.metadata.name == 'backup-target'"},
+				{"leads-somewhere", target("object") + " != '' && (request.operation == 'CREATE' || " + target("object") + " != " + target("oldObject") + ")"},
+			},
+		}, "'the backup target of Longhorn takes volumes of governed namespaces, so an attestor sets it'"))
+	}
+	if slices.ContainsFunc(c.drivers, func(d string) bool { return strings.HasSuffix(d, ceph) }) {
+		mirrors := func(object string) string {
+			return "dyn(" + object + ").?spec.?mirroring.orValue({})"
+		}
+		out = append(out, attested(topic{
+			name:      "ceph-mirrors",
+			resources: []rule{{"ceph.rook.io", write, []string{"cephblockpools", "cephfilesystems", "cephrbdmirrors", "cephfilesystemmirrors"}}},
+			conditions: []named{{"mirrors", "request.kind.kind.endsWith('Mirror') ? " + changed.expression + " : (" + mirrors("object") + ".?enabled.orValue(false) == true && " +
+				"(request.operation == 'CREATE' || " + mirrors("object") + " != " + mirrors("oldObject") + "))"}},
+		}, "'a mirror of Ceph takes volumes of governed namespaces to another cluster, so an attestor sets it up'"))
+	}
+	return out
 }
 
 // nodePools may not give the attested label to machines elsewhere (leaks.md L57).

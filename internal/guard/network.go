@@ -18,7 +18,7 @@ func (c compiler) services() topic {
 		conditions: []named{{"changed", "request.operation == 'CREATE' || object.spec != oldObject.spec || object.?status != oldObject.?status || object.metadata.?annotations != oldObject.metadata.?annotations || object.metadata.?labels != oldObject.metadata.?labels"}},
 		variables: []named{
 			{"type", "object.spec.?type.orValue('ClusterIP')"},
-			{"shared", `object.metadata.?annotations.orValue({}).map(k, k).filter(k, k.matches('^(io[.]cilium/|service[.]cilium[.]io/|skupper[.]io/|networking[.]gke[.]io/.*neg)')) +
+			{"shared", `object.metadata.?annotations.orValue({}).map(k, k).filter(k, k.matches('^(io[.]cilium/|service[.]cilium[.]io/|skupper[.]io/|tailscale[.]com/|k8s[.]ngrok[.]com/|networking[.]gke[.]io/.*neg)')) +
 object.metadata.?labels.orValue({}).map(k, k).filter(k, k.matches('^mirror[.]linkerd[.]io/'))`},
 		},
 		checks: []check{
@@ -27,7 +27,7 @@ object.metadata.?labels.orValue({}).map(k, k).filter(k, k.matches('^mirror[.]lin
 			{outside, "variables.type != 'LoadBalancer' || (object.spec.?externalTrafficPolicy.orValue('') == 'Local' && !object.spec.?allocateLoadBalancerNodePorts.orValue(true))",
 				"'a LoadBalancer must have `externalTrafficPolicy: Local` and `allocateLoadBalancerNodePorts: false`: other nodes would take its traffic'"},
 			{outside, "size(object.spec.?externalIPs.orValue([])) == 0", "'`externalIPs` may not be set'"},
-			{outside, "size(variables.shared) == 0", "'' + variables.shared.join(', ') + ' would share the Service with other clusters'"},
+			{outside, "size(variables.shared) == 0", "'' + variables.shared.join(', ') + ' would share the Service with other clusters or networks'"},
 			{outside, "size(object.spec.?selector.orValue({})) > 0", "'`selector` must be set: without it, addresses are written by hand'"},
 			{outside, "request.operation == 'CREATE' || object.?status == oldObject.?status || " + clusterControllers,
 				"'`status` is written by the load balancer\\'s controller only'"},

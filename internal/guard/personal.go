@@ -132,7 +132,7 @@ func (c compiler) configMaps() topic {
 	const value = "object.data[k]"
 	inData, found := eachShape(func(test string) string { return "variables.keys.exists(k, " + test + ")" }, value)
 	variables := append([]named{
-		{"keys", "object.?data.orValue({}).map(k, k)"},
+		{"keys", "object.?data.orValue({}).map(k, k)"}, // bytes cannot be looked at
 		{"long", "variables.keys.exists(k, size(" + value + ") > " + longest + ")"},
 		{"large", "variables.keys.map(k, size(" + value + ")).sum() > " + largest},
 		{"inKeys", "variables.keys.exists(k, " + personal("k") + ")"},
@@ -141,9 +141,11 @@ func (c compiler) configMaps() topic {
 		name:       "config-maps",
 		where:      governed,
 		resources:  []rule{{"", write, []string{"configmaps"}}},
-		conditions: []named{{"changed", "request.operation == 'CREATE' || object.?data != oldObject.?data"}, {"not-explained", "!(" + explained("object.metadata") + ")"}},
+		conditions: []named{{"changed", "request.operation == 'CREATE' || object.?data != oldObject.?data || dyn(object).?binaryData != dyn(oldObject).?binaryData"}, {"not-explained", "!(" + explained("object.metadata") + ")"}},
 		variables:  variables,
 		checks: []check{
+			{reason.PersonalDataInSpec, "size(dyn(object).?binaryData.orValue({})) == 0",
+				say("`binaryData` cannot be looked at: put text into `data`; if the bytes hold nothing of a person, say what they are in the annotation %s, in 20 characters or more", NotPersonalAnnotation)},
 			{reason.PersonalDataInSpec, "!variables.long && !variables.large", say("`data` has a value of more than 64 KiB, or more than 256 KiB in all, which is not looked at: %s", notPersonal)},
 			{reason.PersonalDataInSpec, "variables.long || variables.large || !(variables.inKeys || " + found + ")",
 				looksPersonal("`data`", someShape)},

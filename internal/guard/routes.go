@@ -178,7 +178,11 @@ func (c compiler) crossCluster() topic {
 		resources: []rule{
 			{"multicluster.x-k8s.io", write, []string{"serviceexports", "serviceimports"}},
 			{"networking.istio.io", write, []string{"serviceentries", "workloadentries", "workloadgroups", "envoyfilters", "gateways"}},
+			{"extensions.istio.io", write, []string{"wasmplugins"}},
 			{"skupper.io", write, []string{"sites", "connectors", "listeners", "links"}},
+			{"offloading.liqo.io", write, []string{"namespaceoffloadings"}},
+			{"workload.linkerd.io", write, []string{"externalworkloads"}},
+			{"policy.linkerd.io", write, []string{"egressnetworks"}},
 		},
 		conditions: []named{changed},
 		checks:     []check{{reason.NetworkNotInPolicy, "false", "'' + request.kind.kind + ' would carry traffic of the namespace out of the cluster'"}},

@@ -75,7 +75,8 @@ func protection(c compiler) []Object {
 		name: "protection",
 		resources: []rule{{"admissionregistration.k8s.io", []arv1.OperationType{arv1.Create, arv1.Update, arv1.Delete},
 			[]string{"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"}}},
-		conditions: []named{{"of-this-policy", "request.?name.orValue('').startsWith(" + quote(c.name("")) + ")"}},
+		// a request to delete a whole collection names no object
+		conditions: []named{{"of-this-policy", "(request.operation == 'DELETE' ? oldObject : object).metadata.name.startsWith(" + quote(c.name("")) + ")"}},
 		variables:  []named{{"attestor", c.attests()}, {"removes", "request.operation == 'DELETE'"}},
 		checks: []check{
 			{reason.GovernedNamespace, "variables.attestor || request.userInfo.username == " + quote(c.manager), "'the guard is written by the manager'"},
@@ -87,6 +88,30 @@ func protection(c compiler) []Object {
 		},
 	})
 }
+
+// Files are the texts of manifests, and of the configuration that loads them, by where they
+// stand below folder.
+func Files(folder string, manifests []Manifest) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	add := func(path string, object any) error {
+		text, err := json.MarshalIndent(object, "", "  ")
+		if err != nil {
+			return fmt.Errorf("render %s: %w", path, err)
+		}
+		out[path] = append(text, '\n')
+		return nil
+	}
+	for _, m := range manifests {
+		kind, _ := m.Object["kind"].(string)
+		if err := add(m.Folder+"/"+m.Name+"."+kind+".json", m.Object); err != nil {
+			return nil, err
+		}
+	}
+	return out, add(ConfigurationFile, AdmissionConfiguration(folder))
+}
+
+// ConfigurationFile is what --admission-control-config-file names.
+const ConfigurationFile = "admission.json"
 
 // AdmissionConfiguration is the file for the API server's flag --admission-control-config-file
 // that loads the manifests from folder.

@@ -94,3 +94,18 @@ func (c compiler) classes() topic {
 		},
 	}
 }
+
+// csiDrivers that serve governed pods are sent tokens of their accounts, for whatever audience
+// the driver asks (leaks.md L13, L84).
+func (c compiler) csiDrivers() topic {
+	return topic{
+		name:      "csi-drivers",
+		resources: []rule{{"storage.k8s.io", write, []string{"csidrivers"}}},
+		conditions: []named{
+			{"driver-of-the-policy", "object.metadata.name in " + list(c.drivers)},
+			{"changed", "request.operation == 'CREATE' || object.spec != oldObject.spec"},
+		},
+		checks: []check{{reason.CredentialsExposed, "object.spec.?tokenRequests.orValue([]).all(t, t.audience in " + list(append([]string{""}, c.audiences...)) + ") || " + c.attests(),
+			"'`tokenRequests` may ask for an audience of `spec.identities.tokenAudiences` only: for another one the token of a pod can be the key to a cloud abroad'"}},
+	}
+}

@@ -12,17 +12,19 @@ func (c compiler) topics() []topic {
 		// what runs, and where
 		c.podPlacement(), c.podHost(), c.podVolumes(), c.images(), c.podEndpoints(), c.components(), c.binding(), c.nodes(), c.nodePools(),
 		// what rests, and where it is copied to
-		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
+		c.claims(), c.foreignClaims(), c.classes(), c.attributeClasses(), c.csiDrivers(), c.volumes(), c.snapshots(), c.snapshotClasses(), c.snapshotContents(),
 		c.backupLocations(), c.backups(), c.databases(), c.objectStores(), c.replication(),
 		// what flows
-		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.crossCluster(),
+		c.services(), c.endpoints(), c.ingressObjects(), c.routes(), c.grants(), c.networkPolicies(), c.networkPolicyRemoval(), c.networkPlugins(), c.clusterPolicies(),
+		c.crossCluster(), c.mesh(), c.meshElsewhere(),
 		c.webhooks(), c.apis(), c.podStatus(), c.nodeAddresses(),
 		// who may do what
-		c.interactive(), c.nodeProxy(), c.tokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
+		c.interactive(), c.nodeProxy(), c.tokens(), c.trustedTokens(), c.copies(), c.copiesElsewhere(), c.roles(), c.identities(), c.certificates(),
 		c.personalData(), c.configMaps(), c.ownKinds(),
 		// the guard itself
 		c.namespaces(), c.policies(), c.exceptionMarks(), c.exceptionObjects(), c.deliveries(),
 	}
+	out = append(out, c.storageCopies()...)
 	if c.exclusive {
 		out = append(out, c.keepOff())
 	}
@@ -69,11 +71,15 @@ func (c compiler) binding() topic {
 
 // nodes keeps the attested label in the hands of the manager and the attestors, and the place
 // of a node as it is: a kubelet may write its own region and zone (leaks.md F10, L19, L20).
-// The status subresource writes labels too.
+// The status subresource writes labels too. Without its taint, a node that is kept for what is
+// governed is open to pods that tolerate nothing (L23).
 func (c compiler) nodes() topic {
 	label := func(object, key string) string { return object + ".metadata.?labels[?" + key + "].orValue('')" }
 	before := func(key string) string { return "request.operation == 'CREATE' ? '' : " + label("oldObject", key) }
-	return topic{
+	kept := func(object string) string { // for what is governed
+		return object + ".spec.?taints.orValue([]).exists(t, t.key == " + quote(TaintKey(c.jurisdiction)) + " && t.effect != 'PreferNoSchedule')"
+	}
+	t := topic{
 		name:      "nodes",
 		resources: []rule{{"", write, []string{"nodes", "nodes/status"}}},
 		variables: []named{
@@ -95,6 +101,11 @@ func (c compiler) nodes() topic {
 				"'region and zone of a node do not change once they are set: an attestor may change them, or join the node anew'"},
 		},
 	}
+	if c.exclusive {
+		t.checks = append(t.checks, check{reason.NodeReserved, "request.operation == 'CREATE' || !" + kept("oldObject") + " || " + kept("object") + " || variables.attestor || request.userInfo.username == " + quote(c.manager),
+			"'the taint that keeps a node for governed pods is taken away by the manager and the attestors only'"})
+	}
+	return t
 }
 
 // namespaces keeps the mark, and with the namespace its data. A selector would look at the

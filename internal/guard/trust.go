@@ -12,8 +12,16 @@ import (
 // bootstrap is the API server itself, which writes the roles that Kubernetes comes with.
 const bootstrap = "request.userInfo.username == 'system:apiserver'"
 
+// strong are roles that Kubernetes comes with and that reach around the guard: admin and edit
+// may impersonate every service account where they hold.
+const strong = "['cluster-admin', 'admin', 'edit']"
+
+// strongest are those that nobody but the cluster's own parts needs.
+const strongest = "^system:(node|node-bootstrapper|kube-scheduler|kube-controller-manager|kubelet-api-admin|aggregate-to-(admin|edit)|controller:.*|certificates[.]k8s[.]io:.*)$"
+
 // identities closes the ways to become whom the guard trusts: rights to impersonate or to
-// escalate, and cluster-admin, which has both (leaks.md L62).
+// escalate, and roles that have them; and the ways around the guard: to write admission
+// policies, and to speak to kubelets, whom no admission hears (leaks.md L42, L62).
 func (c compiler) identities() topic {
 	trusted := slices.Concat(c.attestors, c.breakGlass, []string{
 		c.manager, c.prober, "system:masters", "system:nodes", schedulerUser, "system:kube-controller-manager", "system:cloud-controller-manager", "system:apiserver", "cluster-admin",
@@ -24,35 +32,48 @@ func (c compiler) identities() topic {
 	trusted = slices.Compact(slices.Sorted(slices.Values(trusted)))
 	return topic{
 		name:       "identities",
-		resources:  []rule{{"rbac.authorization.k8s.io", write, []string{"clusterroles", "roles", "clusterrolebindings"}}},
+		resources:  []rule{{"rbac.authorization.k8s.io", write, []string{"clusterroles", "roles", "clusterrolebindings", "rolebindings"}}},
 		conditions: []named{{"somebody", "!(" + bootstrap + ") && !" + clusterControllers + " && !" + c.attests()}},
 		variables: []named{
 			{"rules", "request.kind.kind in ['ClusterRole', 'Role'] && has(dyn(object).rules) && dyn(object).rules != null ? dyn(object).rules : []"},
 			{"before", "request.operation == 'UPDATE' && request.kind.kind in ['ClusterRole', 'Role'] && has(dyn(oldObject).rules) && dyn(oldObject).rules != null ? dyn(oldObject).rules : []"},
 			// who is named, and trusted by nobody, may be impersonated; an account by its name alone
 			// is one of every namespace in a ClusterRole
-			{"dangerous", "variables.rules.filter(r, !(r in variables.before)).filter(r, r.verbs.exists(v, v in ['impersonate', 'escalate', 'bind', '*'] || v.startsWith('impersonate:')) && " +
+			{"added", "variables.rules.filter(r, !(r in variables.before))"},
+			{"dangerous", "variables.added.filter(r, r.verbs.exists(v, v in ['impersonate', 'escalate', 'bind', '*'] || v.startsWith('impersonate:')) && " +
 				"r.?resources.orValue([]).exists(x, x in ['*', 'users', 'groups', 'serviceaccounts', 'clusterroles', 'roles'] || x.startsWith('userextras') || x == 'uids') && " +
 				"(size(r.?resourceNames.orValue([])) == 0 || r.resourceNames.exists(n, n in " + list(trusted) + " || n.matches('^system:(node|serviceaccount:kube-system):')) || " +
-				"('serviceaccounts' in r.?resources.orValue([]) && request.?namespace.orValue('') in " + list([]string{"", "kube-system", c.managerNamespace()}) + ")))"},
-			{"sameRole", "request.kind.kind != 'ClusterRoleBinding' || (request.operation == 'UPDATE' && dyn(object).?subjects.orValue([]) == dyn(oldObject).?subjects.orValue([]))"},
+				"('serviceaccounts' in r.?resources.orValue([]) && request.?namespace.orValue('') in " + list(append([]string{""}, c.trustedNamespaces()...)) + ")))"},
+			{"reaching", "variables.added.filter(r, " +
+				"(r.?apiGroups.orValue([]).exists(g, g in ['admissionregistration.k8s.io', '*']) && r.verbs.exists(v, v in ['create', 'update', 'patch', 'delete', 'deletecollection', '*']) && r.?resources.orValue([]).exists(x, x == '*' || x.startsWith('validatingadmissionpolic') || x.startsWith('mutatingadmissionpolic'))) || " +
+				"(request.kind.kind == 'ClusterRole' && r.?apiGroups.orValue([]).exists(g, g in ['', '*']) && r.?resources.orValue([]).exists(x, x in ['*', '*/proxy', 'nodes/*', 'nodes/proxy'])) || " +
+				"('request-serviceaccounts-token-audience' in r.verbs && !r.?resources.orValue([]).all(x, x in " + list(c.audiences) + ")))"},
+			{"sameRole", "!request.kind.kind.endsWith('RoleBinding') || (request.kind.kind == 'RoleBinding' && !(request.namespace in " + list(c.trustedNamespaces()) + ")) || (request.operation == 'UPDATE' && dyn(object).?subjects.orValue([]) == dyn(oldObject).?subjects.orValue([]))"},
 		},
 		checks: []check{
 			{reason.CredentialsExposed, "size(variables.dangerous) == 0",
 				"'rights to impersonate, bind or escalate, or to do everything, are granted by an attestor: limit them by `resourceNames`'"},
-			{reason.CredentialsExposed, "variables.sameRole || dyn(object).roleRef.name != 'cluster-admin'",
-				"'cluster-admin, which may impersonate everybody, is given by an attestor'"},
+			{reason.CredentialsExposed, "size(variables.reaching) == 0",
+				"'rights to write admission policies, to reach kubelets (nodes/proxy, or everything of the core group) or to ask for tokens of an audience that is not listed are granted by an attestor'"},
+			{reason.CredentialsExposed, "variables.sameRole || !(dyn(object).roleRef.name in " + strong + " || dyn(object).roleRef.name.matches(" + quote(strongest) + "))",
+				"'cluster-admin, admin and edit, and roles of the cluster\\'s own parts, are given here by an attestor: with them one can become whom the guard trusts'"},
 		},
 	}
 }
 
-// certificates of clients can carry any group (leaks.md L62).
+// certificates of clients can carry any group, and those of kubelets open what belongs to the
+// pods of a node (leaks.md L62, F8).
 func (c compiler) certificates() topic {
 	return topic{
-		name:      "certificates",
-		resources: []rule{{"certificates.k8s.io", []arv1.OperationType{arv1.Update}, []string{"certificatesigningrequests/approval"}}},
-		checks: []check{{reason.CredentialsExposed, "object.spec.signerName != 'kubernetes.io/kube-apiserver-client' || !object.?status.?conditions.orValue([]).exists(c, c.type == 'Approved') || " + c.attests(),
-			"'a client certificate, which can carry any group, is approved by an attestor'"}},
+		name:       "certificates",
+		resources:  []rule{{"certificates.k8s.io", []arv1.OperationType{arv1.Update}, []string{"certificatesigningrequests/approval"}}},
+		conditions: []named{{"approves", "object.?status.?conditions.orValue([]).exists(c, c.type == 'Approved')"}},
+		checks: []check{
+			{reason.CredentialsExposed, "!(object.spec.signerName in ['kubernetes.io/kube-apiserver-client', 'kubernetes.io/legacy-unknown']) || " + c.attests(),
+				"'a client certificate, which can carry any group, is approved by an attestor'"},
+			{reason.CredentialsExposed, "object.spec.signerName != 'kubernetes.io/kube-apiserver-client-kubelet' || " + clusterControllers + " || " + c.attests(),
+				"'the certificate of a kubelet, to which Secrets of its pods are open, is approved by the cluster\\'s controller or an attestor'"},
+		},
 	}
 }
 

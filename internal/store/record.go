@@ -51,7 +51,8 @@ type Record struct {
 	Guardian     consent.GuardianState
 	Tags         []string
 	Stages       []StageOf
-	Relations    []Relation
+	Relations    []Following
+	Guardians    []GuardianEntry
 	Grants       []Grant
 	Consents     []ConsentEntry
 	Messages     []Message
@@ -72,8 +73,8 @@ type StageOf struct {
 	Points       float64
 }
 
-// Relation is a person's relation to an account.
-type Relation struct {
+// Following is a person's relation to an account.
+type Following struct {
 	Account             string
 	Following, OptedOut bool
 }
@@ -88,6 +89,14 @@ type Grant struct {
 type ConsentEntry struct {
 	Purpose, Recipient, Account, Language string
 	consent.Event
+}
+
+// GuardianEntry is what a guardian said, or was asked. Who it was is not told.
+type GuardianEntry struct {
+	State    consent.GuardianState
+	At       time.Time
+	Revision int64
+	Relation Relation
 }
 
 // Message is one that was sent, or may have been.

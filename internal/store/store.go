@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/notice"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
@@ -49,6 +50,10 @@ var (
 	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
 	ErrNoticeRevision   = &Error{"NoticeRevision", "the revision answered is not the published one"}
+	ErrGuardianLink     = &Error{"GuardianLink", "the link is unknown, over, or another guardian has answered by it"}
+	ErrGuardianSelf     = &Error{"GuardianSelf", "the person's own account cannot speak as their guardian"}
+	ErrGuardianMinor    = &Error{"GuardianMinor", "a guardian is an adult, and this account belongs to somebody younger"}
+	ErrGuardianNeedless = &Error{"GuardianNeedless", "no guardian is needed at the age that the person told"}
 	ErrInvalid          = &Error{"Invalid", "a value is malformed"}
 )
 
@@ -56,12 +61,21 @@ var (
 type Ledger interface {
 	// View returns the current view, nil before the first push.
 	View() *View
+	// PutView replaces the view. A notice that does not follow on what the ledger has taken
+	// is left out, as Status tells (NoticeRefused); the rest counts.
 	PutView(ctx context.Context, ledgerID string, v *View) (hash string, err error)
 	Status(ctx context.Context) (Status, error)
 
 	RecordEvent(ctx context.Context, e Event) (Recorded, error)
 	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
 	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
+
+	// AskGuardian makes the link by which a guardian may answer; an earlier one ends.
+	AskGuardian(ctx context.Context, account string, who subject.OpenID, secret [32]byte) error
+	GuardianCase(ctx context.Context, l GuardianLink) (GuardianCase, error)
+	// AnswerGuardian records the answer. Taking it back withdraws whatever the person agreed
+	// to, and is acknowledged as a withdrawal is.
+	AnswerGuardian(ctx context.Context, a GuardianAnswer) (Recorded, error)
 
 	SizeAudience(ctx context.Context, expression, leadModel string) (int64, error)
 	PlanRun(ctx context.Context, s RunSpec) (Run, error)
@@ -98,6 +112,13 @@ type Status struct {
 	Year       int
 	Counter    transfer.Counter
 	Requests   Requests
+
+	// Notice is the newest text that the ledger has taken; zero: none.
+	Notice notice.Version
+	// NoticeRefused: the notice of the present view goes back, or is another text under a
+	// number that people have agreed to. The ledger goes on with what it had.
+	NoticeRefused bool
+	StaleConsents int64 // people who agreed to an older text, and not to this one
 }
 
 // Event is one thing that a person did in WeChat.
@@ -125,6 +146,8 @@ type Recorded struct {
 	Acknowledged bool
 	// MayAsk: an invitation to the consent page may be sent now, once.
 	MayAsk bool
+	// Guardian is how far a guardian's consent is; empty where none is needed.
+	Guardian consent.GuardianState
 }
 
 // Choice is an answer to one item of the consent page.
@@ -148,6 +171,8 @@ type Preferences struct {
 	Notice Notice
 	Age    consent.AgeBand
 	Items  []Choice
+	// Guardian is empty where the age needs none under the policy.
+	Guardian consent.GuardianState
 }
 
 // RunSpec is everything that decides who gets a campaign's message, and when.

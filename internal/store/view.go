@@ -6,6 +6,7 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/notice"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 )
@@ -13,14 +14,16 @@ import (
 // View is what the cluster declares, as the manager last pushed it. The store decides by
 // it alone, without cluster credentials.
 type View struct {
-	IssuedAt   time.Time            `json:"issuedAt"`
-	ValidFor   time.Duration        `json:"validFor"`
-	Policy     Policy               `json:"policy"`
-	Notice     Notice               `json:"notice"`
-	Holds      []transfer.Hold      `json:"holds"`
-	Mechanisms map[string]Mechanism `json:"mechanisms"`
-	LeadModels []LeadModel          `json:"leadModels"`
-	SendHolds  []SendHold           `json:"sendHolds"`
+	IssuedAt time.Time     `json:"issuedAt"`
+	ValidFor time.Duration `json:"validFor"`
+	Policy   Policy        `json:"policy"`
+	Notice   Notice        `json:"notice"`
+	// NoticeRefused: the notice pushed with this view was not taken; Notice is the one before.
+	NoticeRefused bool                 `json:"noticeRefused,omitempty"`
+	Holds         []transfer.Hold      `json:"holds"`
+	Mechanisms    map[string]Mechanism `json:"mechanisms"`
+	LeadModels    []LeadModel          `json:"leadModels"`
+	SendHolds     []SendHold           `json:"sendHolds"`
 }
 
 // Policy is the part of a ResidencyPolicy that the data plane decides by.
@@ -31,26 +34,35 @@ type Policy struct {
 
 // Notice is the published revision of the PrivacyNotice, with its texts by language.
 type Notice struct {
-	Name                            string
-	Revision, RetentionDays         int64
-	ProcessorName, ProcessorContact string
-	StoragePlace                    string
-	Rights, Refusal                 map[string]string
-	Purposes                        []Purpose
-	Recipients                      []Recipient
+	Name                                              string
+	Revision, RetentionDays                           int64
+	Hash                                              string // of every word that people read: a consent is bound to it
+	ProcessorName, ProcessorContact                   string
+	StoragePlace                                      string
+	Rights, Refusal                                   map[string]string
+	Method, Safeguards, AutomatedDecision, Complaints map[string]string
+	Purposes                                          []Purpose
+	Recipients                                        []Recipient
+	// TextKept: only name, revision and hash are given; the ledger shows the text that it kept.
+	TextKept bool `json:",omitempty"`
 }
+
+// Version returns what tells this text from another.
+func (n Notice) Version() notice.Version { return notice.Version{Revision: n.Revision, Hash: n.Hash} }
 
 // Purpose is one purpose of a notice.
 type Purpose struct {
-	Name        string
-	Description map[string]string
-	Categories  []string
+	Name              string
+	Description       map[string]string
+	Categories        []string
+	Necessity, Impact map[string]string // of sensitive data
 }
 
 // Recipient is one recipient of a notice.
 type Recipient struct {
 	transfer.Recipient
 	DisplayName string
+	Method      map[string]string
 }
 
 // Mechanism is a transfer mechanism.

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/conformance"
@@ -41,6 +42,8 @@ func Values(p *residencyv1.ResidencyPolicy) conformance.Values {
 		"repair":        repair(s),
 		"prefix":        s.Storage.ClassPrefix,
 		"driver":        first(s.Storage.Drivers),
+		"longhorn":      with(s.Storage.Drivers, "driver.longhorn.io"),
+		"ceph":          with(s.Storage.Drivers, ".csi.ceph.com"),
 		"zoneKey":       zoneKey(s.Storage.TopologyKeys),
 		"registry":      first(s.Images.Registries),
 		"host":          first(s.Network.Hosts),
@@ -76,6 +79,16 @@ func zoneKey(keys []string) string {
 		}
 	}
 	return first(keys)
+}
+
+// with returns the first item that ends like this.
+func with(items []string, end string) string {
+	for _, item := range items {
+		if strings.HasSuffix(item, end) {
+			return item
+		}
+	}
+	return ""
 }
 
 func first(items []string) string {

@@ -48,6 +48,16 @@ func (s *suite) eachIsNeeded(t *testing.T) {
 	}
 }
 
+// applyAll installs a guard.
+func applyAll(t *testing.T, g guard.Guard) {
+	t.Helper()
+	for _, o := range g.Objects {
+		if err := rig.Client.Apply(t.Context(), o.Apply, client.FieldOwner("test"), client.ForceOwnership); err != nil {
+			t.Fatalf("apply %s %s: %v", o.Kind, o.Name, err)
+		}
+	}
+}
+
 // removeAll takes the whole guard away, bindings first.
 func removeAll(t testing.TB, g guard.Guard) {
 	t.Helper()

@@ -121,11 +121,35 @@ type ConsentStoreStatus struct {
 	// +optional
 	Bundle BundleState `json:"bundle,omitempty,omitzero"`
 
+	// notice is what the ledger knows of the notice. Unset means that it has taken none.
+	// +optional
+	Notice StoreNotice `json:"notice,omitempty,omitzero"`
+
 	// endpoint is the address of the store inside the cluster.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// StoreNotice is the newest text that a ledger has taken. It never goes back.
+type StoreNotice struct {
+	// revision is its number.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"`
+
+	// contentHash is the SHA-256 of every word of it, as in `status.publishedHash` of the
+	// PrivacyNotice.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	ContentHash string `json:"contentHash,omitempty"`
+
+	// staleConsents is the number of people who agreed to an older revision only, and have to
+	// be asked again.
+	// +required
+	StaleConsents metav1alpha1.PeopleCount `json:"staleConsents,omitempty"`
 }
 
 // ProofOfPlacement is the chain pod, node, volume, affinity, attested label.

@@ -9,6 +9,9 @@ import (
 // PrivacyNoticeSpec is what people are told before they are asked. A consent is bound to one
 // revision; a change of meaning needs a new one.
 // +kubebuilder:validation:XValidation:rule="self == oldSelf || self.revision > oldSelf.revision",message="a published revision may not change: raise `revision` together with the change"
+// +kubebuilder:validation:XValidation:rule="has(self.method) || !self.purposes.exists(p, has(p.sensitive))",message="NoticeIncomplete: `method` must be set when a purpose has `sensitive` (PIPL 17, 30): say how the data are processed"
+// +kubebuilder:validation:XValidation:rule="has(self.safeguards) || !self.purposes.exists(p, 'AnyUnder14' in p.categories)",message="NoticeIncomplete: `safeguards` must be set when `categories` names children under 14 (CHILD 10): say how the data are protected"
+// +kubebuilder:validation:XValidation:rule="has(self.complaints) || !self.purposes.exists(p, 'AnyUnder14' in p.categories)",message="NoticeIncomplete: `complaints` must be set when `categories` names children under 14 (CHILD 10): say where people can complain"
 type PrivacyNoticeSpec struct {
 	// revision numbers the text. It grows with every change.
 	// +required
@@ -16,11 +19,11 @@ type PrivacyNoticeSpec struct {
 	// +kubebuilder:validation:Maximum=1000000
 	Revision int32 `json:"revision,omitempty"`
 
-	// processor is who answers for the data.
+	// processor is who answers for the data (PIPL 17).
 	// +required
 	Processor NoticeProcessor `json:"processor,omitempty,omitzero"`
 
-	// purposes lists what the data are used for, each with the data it needs.
+	// purposes lists what the data are used for, each with the data it needs (PIPL 17).
 	// +required
 	// +listType=map
 	// +listMapKey=name
@@ -28,7 +31,8 @@ type PrivacyNoticeSpec struct {
 	// +kubebuilder:validation:MaxItems=12
 	Purposes []NoticePurpose `json:"purposes,omitempty"`
 
-	// recipients lists everybody else who receives data. Unset means nobody.
+	// recipients lists everybody else who receives data (PIPL 23, 39; NDSMR 21). Unset means
+	// nobody.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -36,40 +40,45 @@ type PrivacyNoticeSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Recipients []NoticeRecipient `json:"recipients,omitempty"`
 
-	// retentionDays is how long data are kept after the last contact; then they are erased.
+	// retentionDays is how long data are kept after the last contact; then they are erased
+	// (PIPL 17).
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=36500
 	RetentionDays int32 `json:"retentionDays,omitempty"`
 
-	// storagePlace is where the data rest, in words.
+	// storagePlace is where the data rest, in words (CHILD 10).
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=128
 	StoragePlace string `json:"storagePlace,omitempty"`
 
-	// rights says which rights people have and how they use them, withdrawal included.
+	// rights says which rights people have and how they use them, withdrawal included
+	// (PIPL 17, NDSMR 21).
 	// +required
 	Rights metav1alpha1.LocalizedText `json:"rights,omitempty,omitzero"`
 
-	// refusal says what follows when somebody refuses.
+	// refusal says what follows when somebody refuses (PIPL 16, CHILD 10).
 	// +required
 	Refusal metav1alpha1.LocalizedText `json:"refusal,omitempty,omitzero"`
 
-	// method says how data are processed. Unset leaves the item out of the page.
+	// method says how data are processed (PIPL 17). Unset, the page shows the standard text of
+	// docs/spec; with sensitive data it must be set.
 	// +optional
 	Method metav1alpha1.LocalizedText `json:"method,omitempty,omitzero"`
 
-	// safeguards says how data are protected. Unset leaves the item out of the page.
+	// safeguards says how data are protected (CHILD 10, advised by PIPL 39). Unset, the page
+	// shows the standard text; with data of children it must be set.
 	// +optional
 	Safeguards metav1alpha1.LocalizedText `json:"safeguards,omitempty,omitzero"`
 
-	// automatedDecision says by which principle people are selected and how to object.
-	// Unset leaves the item out of the page.
+	// automatedDecision says by which principle people are selected and how to object (PIPL
+	// 24). Unset, the page shows the standard text where people are scored.
 	// +optional
 	AutomatedDecision metav1alpha1.LocalizedText `json:"automatedDecision,omitempty,omitzero"`
 
-	// complaints says where people can complain. Unset leaves the item out of the page.
+	// complaints says where people can complain (NDSMR 20, CHILD 10). Unset, the page shows the
+	// standard text; with data of children it must be set.
 	// +optional
 	Complaints metav1alpha1.LocalizedText `json:"complaints,omitempty,omitzero"`
 }
@@ -90,10 +99,10 @@ type NoticeProcessor struct {
 }
 
 // NoticePurpose is one purpose, which people agree to or refuse on its own.
-// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['Health','Biometric','ReligiousBelief','SpecificIdentity'])",message="`sensitive` must be set when `categories` names health, body, belief or identity"
-// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['PreciseLocation','MovementTrack'])",message="`sensitive` must be set when `categories` names a person's whereabouts"
-// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['IDDocumentNumber','FinancialAccount'])",message="`sensitive` must be set when `categories` names documents or accounts"
-// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['MessageContent','AnyUnder14'])",message="`sensitive` must be set when `categories` names messages or children under 14"
+// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['Health','Biometric','ReligiousBelief','SpecificIdentity'])",message="NoticeIncomplete: `sensitive` must be set when `categories` names health, body, belief or identity (PIPL 30)"
+// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['PreciseLocation','MovementTrack'])",message="NoticeIncomplete: `sensitive` must be set when `categories` names a person's whereabouts (PIPL 30)"
+// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['IDDocumentNumber','FinancialAccount'])",message="NoticeIncomplete: `sensitive` must be set when `categories` names documents or accounts (PIPL 30)"
+// +kubebuilder:validation:XValidation:rule="has(self.sensitive) || !self.categories.exists(c, c in ['MessageContent','AnyUnder14'])",message="NoticeIncomplete: `sensitive` must be set when `categories` names messages or children under 14 (PIPL 30)"
 type NoticePurpose struct {
 	// name is the purpose.
 	// +required
@@ -127,6 +136,10 @@ type SensitiveExplanation struct {
 }
 
 // NoticeRecipient is somebody else who receives data. People agree to each one separately.
+// +kubebuilder:validation:XValidation:rule="has(self.method) || !self.categories.exists(c, c in ['Health','Biometric','ReligiousBelief','SpecificIdentity'])",message="NoticeIncomplete: `method` must be set for a recipient of data on health, body, belief or identity (PIPL 23, 39)"
+// +kubebuilder:validation:XValidation:rule="has(self.method) || !self.categories.exists(c, c in ['PreciseLocation','MovementTrack'])",message="NoticeIncomplete: `method` must be set for a recipient of a person's whereabouts (PIPL 23, 39)"
+// +kubebuilder:validation:XValidation:rule="has(self.method) || !self.categories.exists(c, c in ['IDDocumentNumber','FinancialAccount'])",message="NoticeIncomplete: `method` must be set for a recipient of documents or accounts (PIPL 23, 39)"
+// +kubebuilder:validation:XValidation:rule="has(self.method) || !self.categories.exists(c, c in ['MessageContent','AnyUnder14'])",message="NoticeIncomplete: `method` must be set for a recipient of messages or data of children (PIPL 23, 39)"
 type NoticeRecipient struct {
 	// name is the stable short name that DataTransfer and TransferMechanism refer to.
 	// +required
@@ -169,11 +182,13 @@ type NoticeRecipient struct {
 	// +kubebuilder:validation:MaxItems=32
 	Categories []DataCategory `json:"categories,omitempty"`
 
-	// method says how the recipient processes them. Unset leaves the item out of the page.
+	// method says how the recipient processes them (PIPL 23, 39). Unset, the page says how they
+	// are handed over; with sensitive data it must be set.
 	// +optional
 	Method metav1alpha1.LocalizedText `json:"method,omitempty,omitzero"`
 
-	// rightsChannel is the https address where people use their rights against the recipient.
+	// rightsChannel is the https address where people use their rights against the recipient
+	// (PIPL 39).
 	// +required
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=512
@@ -187,14 +202,31 @@ const (
 	ReasonPublished metav1alpha1.ConditionReason = "Published"
 
 	// ReasonNoticeIncomplete is used with Ready (False) and Stalled (True) when the notice
-	// lacks an item that people must be told; the message names it.
+	// lacks an item that people must be told; the message names it. People go on reading the
+	// revision that was published last.
 	ReasonNoticeIncomplete metav1alpha1.ConditionReason = "NoticeIncomplete"
+
+	// ReasonNoticeRevision is used with Ready (False) and Stalled (True), here and in
+	// ConsentStore, when the notice goes back, or has another text under a number that people
+	// have agreed to.
+	ReasonNoticeRevision metav1alpha1.ConditionReason = "NoticeRevision"
+
+	// ReasonOwnWords is used with OwnWords (True) when the notice tells every item itself.
+	ReasonOwnWords metav1alpha1.ConditionReason = "OwnWords"
+
+	// ReasonStandardText is used with OwnWords (False) when a standard text stands in for an
+	// item; the message names it.
+	ReasonStandardText metav1alpha1.ConditionReason = "StandardText"
 )
+
+// ConditionOwnWords tells whether the notice says everything in its own words, or a standard
+// text stands in for some items.
+const ConditionOwnWords metav1alpha1.ConditionType = "OwnWords"
 
 // PrivacyNoticeStatus is what the manager observed.
 // +kubebuilder:validation:MinProperties=1
 type PrivacyNoticeStatus struct {
-	// conditions are Ready, and Reconciling or Stalled.
+	// conditions are Ready, OwnWords, and Reconciling or Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -211,9 +243,43 @@ type PrivacyNoticeStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	PublishedRevision int32 `json:"publishedRevision,omitempty"`
 
+	// publishedHash is the SHA-256 of every word that people read in that revision. A consent
+	// is bound to it.
+	// +optional
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=64
+	PublishedHash string `json:"publishedHash,omitempty"`
+
 	// publishedTime is when that revision was published. A consent must be younger.
 	// +optional
 	PublishedTime metav1.Time `json:"publishedTime,omitempty,omitzero"`
+
+	// stores tells, for each store that asks people by this notice, whom it has to ask again.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Stores []NoticeStore `json:"stores,omitempty"`
+}
+
+// NoticeStore is what a store knows of the notice.
+type NoticeStore struct {
+	// name is the ConsentStore.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+
+	// revision is the newest that it has taken.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Revision int64 `json:"revision,omitempty"`
+
+	// staleConsents is the number of people who agreed to an older revision only, and have to
+	// be asked again.
+	// +required
+	StaleConsents metav1alpha1.PeopleCount `json:"staleConsents,omitempty"`
 }
 
 // PrivacyNotice is the versioned text that consents are bound to.
@@ -227,6 +293,7 @@ type PrivacyNoticeStatus struct {
 // +kubebuilder:printcolumn:name="Published",type=integer,JSONPath=`.status.publishedRevision`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="AskAgain",type=string,priority=1,JSONPath=`.status.stores[*].staleConsents`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z][-a-z0-9]{0,62}$')",message="`metadata.name` must begin with a letter and hold at most 63 letters, digits and dashes"
 type PrivacyNotice struct {
 	metav1.TypeMeta `json:",inline"`

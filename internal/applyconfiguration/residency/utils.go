@@ -49,6 +49,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.NoticePurposeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NoticeRecipient"):
 		return &residencyv1alpha1.NoticeRecipientApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NoticeStore"):
+		return &residencyv1alpha1.NoticeStoreApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicyIdentities"):
 		return &residencyv1alpha1.PolicyIdentitiesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicyImages"):
@@ -101,6 +103,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.SensitiveExplanationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreEncryption"):
 		return &residencyv1alpha1.StoreEncryptionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreNotice"):
+		return &residencyv1alpha1.StoreNoticeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreStorage"):
 		return &residencyv1alpha1.StoreStorageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferCounter"):

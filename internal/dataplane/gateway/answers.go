@@ -121,16 +121,19 @@ func (a answers) choices(n *storev1.Notice) []*storev1.Choice {
 }
 
 // noteOf tells what the last page says: whether something was withdrawn, and if so whether
-// nothing can follow any more.
-func noteOf(before, after answers, acknowledged bool) byte {
+// nothing can follow any more; and whether a guardian must confirm what was agreed to.
+func noteOf(before, after answers, r *storev1.RecordChoicesResponse) byte {
 	for i := range before.grants {
 		switch {
 		case after.grants[i]:
-		case acknowledged:
+		case r.GetWithdrawalAcknowledged():
 			return noteWithdrawn
 		default:
 			return notePending
 		}
+	}
+	if s := consent.GuardianState(r.GetGuardianState()); len(after.grants) > 0 && (s == consent.GuardianRequired || s == consent.GuardianPending) {
+		return noteGuardian
 	}
 	return noteSaved
 }

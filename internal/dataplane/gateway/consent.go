@@ -31,13 +31,18 @@ func (h *handler) showConsent(w http.ResponseWriter, r *http.Request) {
 	case known:
 		h.showForm(w, r, in, http.StatusOK, "")
 	default:
-		v, err := h.sealer.depart(w, r, explicitLanguage(r))
-		if err != nil {
-			h.writeError(w, r, problemInternal, err)
-			return
-		}
-		http.Redirect(w, r, wechat.AuthorizeURL(h.AppID, scheme(r)+"://"+r.Host+"/consent", v.state), http.StatusFound)
+		h.leave(w, r, "/consent")
 	}
+}
+
+// leave goes to the authorisation page, from where the way leads back to one of our pages.
+func (h *handler) leave(w http.ResponseWriter, r *http.Request, to string) {
+	v, err := h.sealer.depart(w, r, explicitLanguage(r), to)
+	if err != nil {
+		h.writeError(w, r, problemInternal, err)
+		return
+	}
+	http.Redirect(w, r, wechat.AuthorizeURL(h.AppID, scheme(r)+"://"+r.Host+"/consent", v.state), http.StatusFound)
 }
 
 // enter begins a session for who comes back from the authorisation page. A code without
@@ -70,7 +75,7 @@ func (h *handler) enter(w http.ResponseWriter, r *http.Request, known bool) {
 		h.writeError(w, r, problemInternal, err)
 		return
 	}
-	http.Redirect(w, r, at("/consent", v.lang), http.StatusSeeOther)
+	http.Redirect(w, r, at(v.to, v.lang), http.StatusSeeOther)
 }
 
 // notEntered tells a bad code from a platform that does not answer.
@@ -78,7 +83,7 @@ func (h *handler) notEntered(w http.ResponseWriter, r *http.Request, v visit, er
 	we, ok := wechatError(err)
 	switch {
 	case ok && we.Code == codeUsed:
-		http.Redirect(w, r, at("/consent", v.lang), http.StatusSeeOther)
+		http.Redirect(w, r, at(v.to, v.lang), http.StatusSeeOther)
 	case wechat.ClassOf(err) == wechat.Program:
 		h.writeError(w, r, problemExpired, err)
 	default:
@@ -120,23 +125,13 @@ func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, s
 	if status == http.StatusConflict {
 		a = answers{age: a.age}
 	}
-	h.render(w, r, status, h.pages.form(language(r), p.GetNotice(), a, h.sealer.token(in), hint))
+	h.render(w, r, status, h.pages.asking(language(r), p, a, h.sealer.token(in), hint))
 }
 
 // recordConsent takes the form.
 func (h *handler) recordConsent(w http.ResponseWriter, r *http.Request) {
-	in, known := h.sealer.session(r)
-	if !known {
-		h.writeError(w, r, problemExpired, nil)
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if r.ParseForm() != nil {
-		h.writeError(w, r, problemForm, nil)
-		return
-	}
-	if !h.genuine(r, in) {
-		h.writeError(w, r, problemForged, nil)
+	in, ok := h.posting(w, r)
+	if !ok {
 		return
 	}
 	p, bad, err := h.preferences(r, in)
@@ -144,16 +139,44 @@ func (h *handler) recordConsent(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, bad, err)
 		return
 	}
-	if r.PostForm.Get("revision") != strconv.FormatInt(p.GetNotice().GetRevision(), 10) {
+	if revisionOf(r) != p.GetNotice().GetRevision() {
 		h.showForm(w, r, in, http.StatusConflict, "hint.changed")
 		return
 	}
 	given, ok := posted(r.PostForm, p)
 	if !ok {
-		h.render(w, r, http.StatusBadRequest, h.pages.form(language(r), p.GetNotice(), given, h.sealer.token(in), "hint.age"))
+		h.render(w, r, http.StatusBadRequest, h.pages.asking(language(r), p, given, h.sealer.token(in), "hint.age"))
 		return
 	}
 	h.store(w, r, in, p, given)
+}
+
+// revisionOf is the revision that a form was about; 0 if it says none.
+func revisionOf(r *http.Request) int64 {
+	n, err := strconv.ParseInt(r.PostForm.Get("revision"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// posting returns the session of a form that is genuine, or answers why it is not.
+func (h *handler) posting(w http.ResponseWriter, r *http.Request) (session, bool) {
+	in, known := h.sealer.session(r)
+	if !known {
+		h.writeError(w, r, problemExpired, nil)
+		return in, false
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if r.ParseForm() != nil {
+		h.writeError(w, r, problemForm, nil)
+		return in, false
+	}
+	if !h.genuine(r, in) {
+		h.writeError(w, r, problemForged, nil)
+		return in, false
+	}
+	return in, true
 }
 
 // genuine tells whether the form comes from a page of this session. Browsers that say
@@ -180,7 +203,7 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, in session, p *s
 		h.writeError(w, r, problemStore, err)
 		return
 	}
-	in.note = noteOf(recorded(p), given, res.GetWithdrawalAcknowledged())
+	in.note = noteOf(recorded(p), given, res)
 	if err := h.sealer.keep(w, r, in); err != nil {
 		h.Log.ErrorContext(r.Context(), "Session not kept after the answers were recorded")
 	}
@@ -191,10 +214,14 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, in session, p *s
 // the form: the page must not claim a record that there is not.
 func (h *handler) showDone(w http.ResponseWriter, r *http.Request) {
 	in, _ := h.sealer.session(r)
-	word, answered := map[byte]string{noteSaved: "done", noteWithdrawn: "done.withdrawn", notePending: "done.pending"}[in.note]
+	word, answered := map[byte]string{noteSaved: "done", noteWithdrawn: "done.withdrawn", notePending: "done.pending", noteGuardian: "done.guardian"}[in.note]
 	if !answered {
 		http.Redirect(w, r, at("/consent", explicitLanguage(r)), http.StatusSeeOther)
 		return
 	}
-	h.render(w, r, http.StatusOK, h.pages.message(language(r), word))
+	p := h.pages.message(language(r), word)
+	if in.note == noteGuardian {
+		p.Message.AskGuardian = h.sealer.token(in)
+	}
+	h.render(w, r, http.StatusOK, p)
 }

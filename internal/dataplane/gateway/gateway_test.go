@@ -38,13 +38,17 @@ func notice() *storev1.Notice {
 		RetentionDays: 730, StoragePlace: "Mainland China",
 		Rights:  map[string]string{"zh-CN": "您可随时查阅、更正、删除或撤回同意", "en": "View, correct, delete or withdraw at any time"},
 		Refusal: map[string]string{"zh-CN": "拒绝不影响您使用服务"},
+		Method:  map[string]string{"zh-CN": "由软件加密存储并处理", "en": "Software keeps and processes them"}, Safeguards: map[string]string{"zh-CN": "加密存储", "en": "Encrypted at rest"},
+		AutomatedDecision: map[string]string{"zh-CN": "按互动评分", "en": "Scored by what you do"}, Complaints: map[string]string{"zh-CN": "向我们投诉", "en": "Complain to us"},
 		Purposes: []*storev1.Purpose{
 			{Name: "DirectMarketing", Description: map[string]string{"zh-CN": "向您推送活动与优惠信息", "en": "Send you offers"}, Categories: []string{"WeChatOpenID", "InterestTag"}},
-			{Name: "PersonalizedMarketing", Description: map[string]string{"zh-CN": "为您推荐内容 <b>", "en": "Recommend content <b>"}, Categories: []string{"LeadScore"}},
+			{Name: "PersonalizedMarketing", Description: map[string]string{"zh-CN": "为您推荐内容 <b>", "en": "Recommend content <b>"}, Categories: []string{"LeadScore"},
+				Necessity: map[string]string{"zh-CN": "推荐需要评分", "en": "Recommending needs a score"}, Impact: map[string]string{"zh-CN": "可能推断您的兴趣", "en": "It may tell what you like"}},
 		},
 		Recipients: []*storev1.Recipient{{
 			Name: "acme-group-crm", DisplayName: "Acme Group AG", Contact: "dpo@acme-group.example", Country: "CH",
 			Purposes: []string{"GroupReporting"}, Categories: []string{"PseudonymousID", "SomethingNew"}, RightsChannel: "https://acme-group.example/rights",
+			Method: map[string]string{"zh-CN": "统计分析", "en": "Statistics"},
 		}},
 	}
 }
@@ -62,6 +66,7 @@ type fakeIntake struct {
 	choices  map[string]*storev1.RecordChoicesRequest
 	rights   fakeRights
 	mayAsk   bool
+	links    fakeLinks
 }
 
 func newFakeIntake() *fakeIntake {
@@ -97,7 +102,7 @@ func (f *fakeIntake) GetPreferences(ctx context.Context, r *storev1.GetPreferenc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.choices[r.GetOpenId()]
-	return &storev1.GetPreferencesResponse{Notice: f.notice, AgeBand: c.GetAgeBand(), Choices: c.GetChoices()}, nil
+	return &storev1.GetPreferencesResponse{Notice: f.notice, AgeBand: c.GetAgeBand(), Choices: c.GetChoices(), GuardianState: guardianStateOf(c.GetAgeBand())}, nil
 }
 
 func (f *fakeIntake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequest) (*storev1.RecordChoicesResponse, error) {
@@ -108,7 +113,15 @@ func (f *fakeIntake) RecordChoices(ctx context.Context, r *storev1.RecordChoices
 	defer f.mu.Unlock()
 	f.choices[r.GetOpenId()] = proto.CloneOf(r)
 	f.recorded = append(f.recorded, proto.CloneOf(r))
-	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: !f.unquiet}, nil
+	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: !f.unquiet, GuardianState: guardianStateOf(r.GetAgeBand())}, nil
+}
+
+// guardianStateOf is what a policy with a guardian below 14 says where nobody was asked.
+func guardianStateOf(band string) string {
+	if band == "Under8" || band == "8to13" {
+		return "Required"
+	}
+	return ""
 }
 
 // fakePlatform exchanges any code for the same person.

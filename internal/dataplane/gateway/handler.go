@@ -96,6 +96,10 @@ func (h *handler) routes() http.Handler {
 		{"POST /consent/request", "record", h.posts(h.makeRequest)},
 		{"GET /consent/erase", "record", h.entered(h.confirmErasure)},
 		{"POST /consent/erase", "record", h.posts(h.erase)},
+		{"POST /consent/guardian", "guardian", h.askGuardian},
+		{"GET /consent/guardian/{secret}", "guardian", h.showGuardian},
+		{"POST /consent/guardian/{secret}", "guardian", h.answerGuardian},
+		{"GET /consent/guardian/{secret}/done", "guardian", h.showGuardianDone},
 		{"GET /{file}", "verification", h.verification},
 	} {
 		mux.HandleFunc(x.pattern, h.Metrics.measure(x.metric, x.serve))
@@ -132,6 +136,9 @@ var (
 	problemPlatform = problem{http.StatusServiceUnavailable, "platform"} // WeChat does not say who it is
 	problemNotice   = problem{http.StatusServiceUnavailable, "notice"}   // there is nothing to show yet
 	problemInternal = problem{http.StatusInternalServerError, "internal"}
+	problemLink     = problem{http.StatusNotFound, "link"}   // no such link of a guardian, or not for this person
+	problemSelf     = problem{http.StatusForbidden, "self"}  // a minor opened their own link
+	problemMinor    = problem{http.StatusForbidden, "minor"} // another minor opened it
 	problemAbsent   = problem{http.StatusNotFound, "absent"} // no such file
 )
 

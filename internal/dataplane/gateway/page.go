@@ -81,14 +81,18 @@ type page struct {
 	Style       template.CSS
 	T           map[string]string
 	Form        *formView
+	Guardian    *guardianView // beside Form
+	Link        *linkView
 	Message     *messageView
 	Record      *recordView
 	Confirm     *confirmView
 }
 
+// messageView is a text, and a way on: to a path, by words. AskGuardian is the token of the form
+// that asks one, or empty. Held: something is held about the reader, so the record is worth a link.
 type messageView struct {
-	Title, Text string
-	Held        bool // something is held about the reader: the record is worth a link
+	Title, Text, To, Back, AskGuardian string
+	Held                               bool
 }
 
 type formView struct {
@@ -100,16 +104,22 @@ type formView struct {
 	Ages               []ageView
 	Retention, Storage string
 	Rights, Refusal    string
+	Guardian           string // what to say of a guardian's consent, if one is needed
+
+	Method, Safeguards, AutomatedDecision, Complaints string
 }
 
 type itemView struct {
 	ID, Value, Title, Description string
+	Giving                        string // what ticking allows, of a box that is about a recipient
 	Categories                    []string
+	Necessity, Impact             string // of sensitive data
 	Ticked                        bool
 }
 
 type recipientView struct {
 	Name, Contact, Country, RightsChannel string
+	Method                                string
 	Abroad                                bool
 	Categories                            []string
 	Items                                 []itemView
@@ -131,7 +141,20 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Held: strings.HasPrefix(word, "done")}
+	back := "again" // what was recorded can be looked at; else there is only another try
+	if strings.HasPrefix(word, "done") || strings.HasPrefix(word, "guardian") {
+		back = "back"
+	}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], To: "/consent", Back: out.T[back], Held: strings.HasPrefix(word, "done")}
+	return out
+}
+
+// asking is the form as the person themselves sees it, who may need a guardian.
+func (p *pages) asking(lang string, r *storev1.GetPreferencesResponse, given answers, csrf, hint string) page {
+	out := p.form(lang, r.GetNotice(), given, csrf, hint)
+	if s := r.GetGuardianState(); s != "" {
+		out.Form.Guardian = out.T["guardian.is."+s]
+	}
 	return out
 }
 
@@ -145,19 +168,25 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 		Processor: n.GetProcessorName(), Contact: n.GetProcessorContact(),
 		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: n.GetStoragePlace(),
 		Rights: local(n.GetRights(), lang), Refusal: local(n.GetRefusal(), lang),
+		Method: local(n.GetMethod(), lang), Safeguards: local(n.GetSafeguards(), lang),
+		AutomatedDecision: local(n.GetAutomatedDecision(), lang), Complaints: local(n.GetComplaints(), lang),
 	}
 	about := map[string]string{}
 	for _, purpose := range n.GetPurposes() {
 		about[purpose.GetName()] = local(purpose.GetDescription(), lang)
-		f.Purposes = append(f.Purposes, t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories()))
+		i := t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories())
+		i.Necessity, i.Impact = local(purpose.GetNecessity(), lang), local(purpose.GetImpact(), lang)
+		f.Purposes = append(f.Purposes, i)
 	}
 	for _, r := range n.GetRecipients() {
 		v := recipientView{
 			Name: cmp.Or(r.GetDisplayName(), r.GetName()), Contact: r.GetContact(), RightsChannel: r.GetRightsChannel(),
-			Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
+			Method: local(r.GetMethod(), lang), Abroad: r.GetCountry() != "CN", Country: named(t.Countries, r.GetCountry()), Categories: all(t.Categories, r.GetCategories()),
 		}
 		for _, purpose := range r.GetPurposes() {
-			v.Items = append(v.Items, t.item(item{purpose, r.GetName()}, about, given, nil))
+			box := t.item(item{purpose, r.GetName()}, about, given, nil)
+			box.Giving = fmt.Sprintf(t.Text["giving"], v.Name)
+			v.Items = append(v.Items, box)
 		}
 		f.Recipients = append(f.Recipients, v)
 	}

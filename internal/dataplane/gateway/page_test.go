@@ -125,8 +125,10 @@ func TestForm_ShowsTheWholeNotice(t *testing.T) {
 	r := newRig(t)
 	r.login()
 	for lang, words := range map[string][]string{
-		"zh-CN": {"Acme (China) Co. Ltd.", "privacy@acme.example", "向您推送活动与优惠信息", "微信 OpenID", "兴趣标签", "Acme Group AG", "dpo@acme-group.example", "瑞士", "SomethingNew", "https://acme-group.example/rights", "730 天", "Mainland China", "您可随时", "拒绝不影响", "集团内部分析与报告"},
-		"en":    {"Send you offers", "WeChat OpenID", "Switzerland", "730 days", "withdraw at any time", "拒绝不影响", "Pseudonymous number", "Recommend content &lt;b&gt;"},
+		"zh-CN": {"Acme (China) Co. Ltd.", "privacy@acme.example", "向您推送活动与优惠信息", "微信 OpenID", "兴趣标签", "Acme Group AG", "dpo@acme-group.example", "瑞士", "SomethingNew", "https://acme-group.example/rights", "730 天", "Mainland China", "您可随时", "拒绝不影响", "集团内部分析与报告",
+			"由软件加密存储并处理", "加密存储", "按互动评分", "向我们投诉", "推荐需要评分", "可能推断您的兴趣", "统计分析"},
+		"en": {"Send you offers", "WeChat OpenID", "Switzerland", "730 days", "withdraw at any time", "拒绝不影响", "Pseudonymous number", "Recommend content &lt;b&gt;",
+			"Software keeps and processes them", "Encrypted at rest", "Scored by what you do", "Complain to us", "Recommending needs a score", "It may tell what you like", "Statistics"},
 	} {
 		page := r.do("/consent?lang="+lang, nil).Body.String()
 		for _, w := range words {

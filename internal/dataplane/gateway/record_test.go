@@ -84,7 +84,8 @@ func held() *storev1.Record {
 			{Purpose: "DirectMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true},
 			{Purpose: "GroupReporting", Recipient: "acme-group-crm", Action: "Withdrawn", At: at(2), NoticeRevision: 3, Control: "keyword", Separate: true},
 		},
-		Messages: []*storev1.MessageEntry{{Campaign: "spring-tea", Purpose: "DirectMarketing", At: at(3), Outcome: "Unknown"}},
+		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent"}},
+		Messages:  []*storev1.MessageEntry{{Campaign: "spring-tea", Purpose: "DirectMarketing", At: at(3), Outcome: "Unknown"}},
 		PassedOn: []*storev1.PassedOn{{
 			Recipient: "acme-group-crm", DisplayName: "Acme Group AG", Country: "CH", Purpose: "GroupReporting", LegalBasis: "Consent",
 			Fields: []string{"id", "lead.stage"}, At: at(4), State: "Complete", ConsentAt: at(1), NoticeRevision: 2,
@@ -150,8 +151,8 @@ func golden(t *testing.T, name, got string) {
 func TestRecord_TellsEverything(t *testing.T) {
 	r := inside(t)
 	for lang, words := range map[string][]string{
-		"zh-CN": {"18 岁及以上", "tea", "travel", "Engaged", "已关注", "同意 · 营销推送", "撤回 · 集团内部分析与报告", "聊天关键词", "spring-tea", "无法确定是否送达", "Acme Group AG", "瑞士", "去标识化编号 · 兴趣阶段", "告知书版本 2", "解释说明", "2026-11-24 17:01", "另有更早的 3 条", "menu-w"},
-		"en":    {"18 or older", "Engaged (25)", "Agreed · Marketing messages", "a keyword in the chat", "not known whether it arrived", "Switzerland", "pseudonymous number · stage of interest", "your separate consent of 2026-11-24 17:01 to notice revision 2", "Explanation", "open", "T1: 2"},
+		"zh-CN": {"18 周岁及以上", "tea", "travel", "Engaged", "已关注", "同意 · 营销推送", "撤回 · 集团内部分析与报告", "聊天关键词", "spring-tea", "无法确定是否送达", "Acme Group AG", "瑞士", "去标识化编号 · 兴趣阶段", "告知书版本 2", "解释说明", "2026-11-24 17:01", "另有更早的 3 条", "menu-w"},
+		"en":    {"18 or older", "Engaged (25)", "Agreed · Marketing messages", "a keyword in the chat", "not known whether it arrived", "Switzerland", "pseudonymous number · stage of interest", "did not agree", "Grandparent", "your separate consent of 2026-11-24 17:01 to notice revision 2", "Explanation", "open", "T1: 2"},
 	} {
 		page := r.do("/consent/record?lang="+lang, nil).Body.String()
 		for _, w := range words {

@@ -18,6 +18,7 @@ type recordView struct {
 	Ages         []ageView
 	Consents     []entryView
 	Messages     []entryView
+	Guardians    []entryView
 	Passed       []entryView
 	Interactions []entryView
 	Requests     []entryView
@@ -60,6 +61,10 @@ func (p *pages) record(lang string, r *storev1.Record, csrf string) page {
 		v.Messages = append(v.Messages, entryView{m.GetCampaign(), t.facts(
 			"record.when", when(m.GetAt()), "record.purpose", named(t.Purposes, m.GetPurpose()), "record.outcome", t.word("message.", m.GetOutcome()))})
 	}
+	for _, x := range r.GetGuardians() {
+		v.Guardians = append(v.Guardians, entryView{t.word("said.", x.GetState()), t.facts(
+			"record.when", when(x.GetAt()), "record.revision", fmt.Sprint(x.GetNoticeRevision()), "guardian.relation", t.word("relation.", x.GetRelation()))})
+	}
 	for _, x := range r.GetPassedOn() {
 		v.Passed = append(v.Passed, t.passed(x))
 	}
@@ -95,7 +100,7 @@ func (t texts) about(r *storev1.Record) []factView {
 		}
 	}
 	out := t.facts("record.identifier", t.Text["record.identifier.held"], "record.since", when(r.GetSince()), "record.seen", when(r.GetSeen()),
-		"record.age", age, "record.guardian", r.GetGuardian())
+		"record.age", age, "record.guardian", t.word("said.", r.GetGuardian()))
 	for _, x := range r.GetRelations() {
 		word := "relation.left"
 		switch {

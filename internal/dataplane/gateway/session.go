@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -31,6 +32,7 @@ const (
 	noteSaved
 	noteWithdrawn
 	notePending
+	noteGuardian // a guardian must confirm what was agreed to
 )
 
 // session is who looks at the page.
@@ -44,6 +46,7 @@ type session struct {
 type visit struct {
 	state string
 	lang  string // asked for explicitly, or empty
+	to    string // one of our own paths
 }
 
 // sealer makes and opens cookies.
@@ -143,13 +146,13 @@ func (s *sealer) session(r *http.Request) (session, bool) {
 }
 
 // depart starts a visit to the authorisation page.
-func (s *sealer) depart(w http.ResponseWriter, r *http.Request, lang string) (visit, error) {
+func (s *sealer) depart(w http.ResponseWriter, r *http.Request, lang, to string) (visit, error) {
 	raw, err := s.draw(idLen)
 	if err != nil {
 		return visit{}, err
 	}
-	v := visit{state: fmt.Sprintf("%x", raw), lang: lang} // the platform allows letters and digits only
-	value, err := s.seal(stateCookie, []byte(v.state+v.lang), stateLife)
+	v := visit{state: fmt.Sprintf("%x", raw), lang: lang, to: to} // the platform allows letters and digits only
+	value, err := s.seal(stateCookie, []byte(strings.Join([]string{v.state, v.lang, v.to}, "\n")), stateLife)
 	if err != nil {
 		return visit{}, err
 	}
@@ -160,11 +163,12 @@ func (s *sealer) depart(w http.ResponseWriter, r *http.Request, lang string) (vi
 // arrive ends a visit: what it returns is good for one use.
 func (s *sealer) arrive(w http.ResponseWriter, r *http.Request) (visit, bool) {
 	payload, ok := s.open(r, stateCookie)
-	if !ok || len(payload) < 2*idLen {
+	parts := strings.Split(string(payload), "\n")
+	if !ok || len(parts) != 3 {
 		return visit{}, false
 	}
 	http.SetCookie(w, cookie(r, stateCookie, "", -time.Second))
-	return visit{state: string(payload[:2*idLen]), lang: string(payload[2*idLen:])}, true
+	return visit{state: parts[0], lang: parts[1], to: parts[2]}, true
 }
 
 // token is the form's proof that it came from a page of this session.

@@ -53,39 +53,3 @@ func leadModelOf(m *storev1.LeadModel) store.LeadModel {
 	}
 	return out
 }
-
-func noticeOf(n *storev1.Notice) store.Notice {
-	out := store.Notice{
-		Name: n.GetName(), Revision: n.GetRevision(), RetentionDays: n.GetRetentionDays(), ProcessorName: n.GetProcessorName(),
-		ProcessorContact: n.GetProcessorContact(), StoragePlace: n.GetStoragePlace(), Rights: n.GetRights(), Refusal: n.GetRefusal(),
-	}
-	for _, p := range n.GetPurposes() {
-		out.Purposes = append(out.Purposes, store.Purpose{Name: p.GetName(), Description: p.GetDescription(), Categories: p.GetCategories()})
-	}
-	for _, r := range n.GetRecipients() {
-		out.Recipients = append(out.Recipients, store.Recipient{DisplayName: r.GetDisplayName(), Recipient: transfer.Recipient{
-			Name: r.GetName(), Country: r.GetCountry(), Contact: r.GetContact(), RightsChannel: r.GetRightsChannel(),
-			Purposes: r.GetPurposes(), Categories: r.GetCategories(),
-		}})
-	}
-	return out
-}
-
-func noticeFor(n store.Notice) *storev1.Notice {
-	if n.Revision == 0 {
-		return nil
-	}
-	out := &storev1.Notice{
-		Name: n.Name, Revision: n.Revision, ProcessorName: n.ProcessorName, ProcessorContact: n.ProcessorContact, RetentionDays: n.RetentionDays,
-		StoragePlace: n.StoragePlace, Rights: n.Rights, Refusal: n.Refusal,
-	}
-	for _, p := range n.Purposes {
-		out.Purposes = append(out.Purposes, &storev1.Purpose{Name: p.Name, Description: p.Description, Categories: p.Categories})
-	}
-	for _, r := range n.Recipients {
-		out.Recipients = append(out.Recipients, &storev1.Recipient{
-			Name: r.Name, DisplayName: r.DisplayName, Contact: r.Contact, Country: r.Country, Purposes: r.Purposes, Categories: r.Categories, RightsChannel: r.RightsChannel,
-		})
-	}
-	return out
-}

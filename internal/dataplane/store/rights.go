@@ -98,6 +98,11 @@ func recordOf(r store.Record) *storev1.Record {
 			Language: x.Language, Control: string(x.Control), Ends: timestamp(x.Ends), Separate: x.Separate,
 		})
 	}
+	for _, x := range r.Guardians {
+		out.Guardians = append(out.Guardians, &storev1.GuardianEntry{
+			State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
+		})
+	}
 	for _, x := range r.Messages {
 		out.Messages = append(out.Messages, &storev1.MessageEntry{Campaign: x.Campaign, Purpose: x.Purpose, At: timestamp(x.At), Outcome: x.Outcome})
 	}

@@ -60,11 +60,16 @@ func (i *intake) GetPreferences(ctx context.Context, r *storev1.GetPreferencesRe
 	if err != nil {
 		return nil, err
 	}
-	out := &storev1.GetPreferencesResponse{Notice: noticeFor(p.Notice), AgeBand: string(p.Age)}
-	for _, c := range p.Items {
-		out.Choices = append(out.Choices, &storev1.Choice{Purpose: c.Purpose, Recipient: c.Recipient, Granted: c.Granted})
+	return &storev1.GetPreferencesResponse{
+		Notice: noticeFor(p.Notice), AgeBand: string(p.Age), Choices: choicesFor(p.Items), GuardianState: string(p.Guardian),
+	}, nil
+}
+
+func choicesFor(items []store.Choice) (out []*storev1.Choice) {
+	for _, c := range items {
+		out = append(out, &storev1.Choice{Purpose: c.Purpose, Recipient: c.Recipient, Granted: c.Granted})
 	}
-	return out, nil
+	return out
 }
 
 // RecordChoices stores the page's answers.
@@ -86,7 +91,7 @@ func (i *intake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequ
 	if err != nil {
 		return nil, err
 	}
-	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: out.Acknowledged}, nil
+	return &storev1.RecordChoicesResponse{WithdrawalAcknowledged: out.Acknowledged, GuardianState: string(out.Guardian)}, nil
 }
 
 // dispatch serves the workers of one run.

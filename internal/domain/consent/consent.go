@@ -57,9 +57,10 @@ type State struct {
 
 // Person is what else about the person decides.
 type Person struct {
-	Age      AgeBand
-	Guardian GuardianState
-	OptedOut bool // left the account, or opted out of marketing
+	Age              AgeBand
+	Guardian         GuardianState
+	GuardianRevision int64 // of the notice that the guardian confirmed
+	OptedOut         bool  // left the account, or opted out of marketing
 }
 
 // Rules is what the policy and the published notice ask.
@@ -134,7 +135,7 @@ func (f Facts) byAge(yield func(reason.Code) bool) bool {
 			return false
 		}
 	}
-	switch f.Person.GuardianNeeded(f.Rules.GuardianAge) {
+	switch f.Person.GuardianNeeded(f.Rules.GuardianAge, f.Rules.Revision) {
 	case GuardianPending:
 		return yield(reason.GuardianUnverified)
 	case GuardianRequired:

@@ -94,7 +94,7 @@ func anyEvent(r *rand.Rand) Event {
 func anyFacts(r *rand.Rand) Facts {
 	return Facts{
 		State:  anyEvent(r),
-		Person: Person{Age: pick(r, AgeUnknown, Under8, From8, From14, Adult), Guardian: pick(r, GuardianNone, GuardianPending, GuardianVerified, GuardianRefused, GuardianWithdrawn), OptedOut: r.IntN(4) == 0},
+		Person: Person{Age: pick(r, AgeUnknown, Under8, From8, From14, Adult), Guardian: pick(r, GuardianNone, GuardianPending, GuardianVerified, GuardianRefused, GuardianWithdrawn), GuardianRevision: int64(r.IntN(4)), OptedOut: r.IntN(4) == 0},
 		Rules:  Rules{Revision: int64(r.IntN(4)), GuardianAge: pick(r, 0, 14, 16, 18), NeedsSeparate: r.IntN(2) == 0, Marketing: r.IntN(2) == 0, Automated: r.IntN(2) == 0},
 		At:     at,
 	}
@@ -147,7 +147,7 @@ func TestValidHolds(t *testing.T) {
 			"not prior":                    !f.State.At.Before(f.At),
 			"another notice":               f.State.NoticeRevision != f.Rules.Revision || f.Rules.Revision == 0,
 			"scored, and not an adult":     f.Rules.Automated && f.Person.Age != Adult,
-			"a child without a guardian":   (f.Person.Age == Under8 || f.Person.Age == From8) && f.Person.Guardian != GuardianVerified,
+			"a child without a guardian":   (f.Person.Age == Under8 || f.Person.Age == From8) && (f.Person.Guardian != GuardianVerified || f.Person.GuardianRevision != f.Rules.Revision),
 			"not separate":                 f.Rules.NeedsSeparate && !f.State.Separate,
 			"marketing to who opted out":   f.Rules.Marketing && f.Person.OptedOut,
 		} {

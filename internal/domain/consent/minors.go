@@ -57,15 +57,23 @@ func (s GuardianState) Valid() bool {
 	return false
 }
 
+// Guarded tells whether a policy that asks for a guardian below age years asks for one here.
+func (p Person) Guarded(age int) bool {
+	return p.Age != AgeUnknown && p.Age.youngest() < max(floor, age)
+}
+
 // floor is the age below which the law itself asks for a guardian (PIPL 31).
 const floor = 14
 
-// GuardianNeeded returns GuardianNone where no guardian's consent stands in the way under a
-// policy that asks for one below age years, GuardianPending while it is awaited, and
-// GuardianRequired where it is missing, refused or withdrawn.
-func (p Person) GuardianNeeded(age int) GuardianState {
+// GuardianNeeded returns GuardianNone where no guardian's consent stands in the way of an act
+// that the notice's revision covers, under a policy that asks for one below age years;
+// GuardianPending while it is awaited; and GuardianRequired where it is missing, refused,
+// withdrawn, or was given to another revision.
+func (p Person) GuardianNeeded(age int, revision int64) GuardianState {
 	switch {
-	case p.Age == AgeUnknown || p.Age.youngest() >= max(floor, age) || p.Guardian == GuardianVerified:
+	case !p.Guarded(age):
+		return GuardianNone
+	case p.Guardian == GuardianVerified && p.GuardianRevision == revision:
 		return GuardianNone
 	case p.Guardian == GuardianPending:
 		return GuardianPending

@@ -17,6 +17,7 @@ const (
 	Volume          Kind = "PersistentVolume"
 	SnapshotContent Kind = "VolumeSnapshotContent"
 	BackupObject    Kind = "Backup"
+	ScheduleObject  Kind = "Schedule"
 	RestoreObject   Kind = "Restore"
 	Claim           Kind = "PersistentVolumeClaim"
 	Snapshot        Kind = "VolumeSnapshot"
@@ -26,7 +27,7 @@ const (
 
 // Kinds lists them in this order.
 func Kinds() []Kind {
-	return []Kind{Volume, SnapshotContent, BackupObject, RestoreObject, Claim, Snapshot, Pod, Node}
+	return []Kind{Volume, SnapshotContent, BackupObject, ScheduleObject, RestoreObject, Claim, Snapshot, Pod, Node}
 }
 
 // Object names one object.

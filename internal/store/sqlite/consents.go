@@ -15,6 +15,9 @@ import (
 // was asked.
 const stateColumns = `COALESCE(c.action, ''), COALESCE(c.at_ms, 0), COALESCE(c.revision, 0), COALESCE(c.separate, 0), COALESCE(c.control, ''), COALESCE(c.ends_ms, 0)`
 
+// personColumns are what else of a person decides.
+const personColumns = "s.age_band, s.guardian, s.guardian_revision"
+
 // stateRow reads stateColumns.
 type stateRow struct {
 	at, ends int64
@@ -47,6 +50,7 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		return store.Recorded{}, err
 	}
 	var id []byte
+	var who consent.Person
 	var withdrawn []string
 	ctx := context.WithoutCancel(patience) // as with an event
 	err = l.write.do(ctx, func(t *tx) (err error) {
@@ -56,13 +60,16 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
-		withdrawn, err = t.chooseAll(ctx, id, c)
+		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {
+			return err
+		}
+		who, err = personOf(ctx, t, id)
 		return err
 	})
 	if err != nil {
 		return store.Recorded{}, err
 	}
-	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(patience, id, withdrawn)}, nil
+	return store.Recorded{Acknowledged: len(withdrawn) == 0 || l.quiet(patience, id, withdrawn), Guardian: shown(who, v)}, nil
 }
 
 // answerable refuses answers to what the notice does not ask.

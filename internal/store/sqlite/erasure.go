@@ -54,6 +54,7 @@ func (l *Ledger) Erase(patience context.Context, account string, who subject.Ope
 // row left and on which consent (PIPL 55), that a request was answered, and sealed log entries.
 var personal = []string{
 	"identities", "relations", "tags", "grants", "events", "lead_state", "lead_daily", "sends", "consent_state", "consent_events",
+	"guardians", "guardian_events",
 }
 
 // erase empties the ledger of a person; one who is erased already stays so.
@@ -73,7 +74,7 @@ func (t *tx) erase(ctx context.Context, id []byte, by consent.Control) error {
 	if _, err := t.exec(ctx, begin, id, at, string(by), t.now.UnixMilli()); err != nil {
 		return err
 	}
-	const empty = "UPDATE subjects SET wrapped = NULL, age_band = '', guardian = '', created_ms = 0, seen_ms = 0, asked_ms = 0 WHERE id = ?"
+	const empty = "UPDATE subjects SET wrapped = NULL, age_band = '', guardian = '', guardian_revision = 0, created_ms = 0, seen_ms = 0, asked_ms = 0 WHERE id = ?"
 	if _, err := t.exec(ctx, empty, id); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -346,6 +347,28 @@ func TestCommit_NotBeforeTheKeyIsOnDisk(t *testing.T) {
 	}
 	if _, err := l.RecordEvent(t.Context(), e); err != nil || !w.All("a").Known {
 		t.Errorf("tried again: %v", err)
+	}
+}
+
+// TestErase_GuardianIsHidden: with the store's key and the openid of a guardian, an old copy
+// of the database does not tell whom they spoke for.
+func TestErase_GuardianIsHidden(t *testing.T) {
+	l, w, _ := peopled(t, "child")
+	defer mustClose(t, l)
+	id, err := l.find(t.Context(), l.read, storetest.Account, storetest.OpenID("child"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := l.guardianOf(t.Context(), l.read, id, storetest.OpenID("mother"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := l.cfg.Ring.Commit("guardian of "+hex.EncodeToString(id), []byte(storetest.OpenID("mother").Reveal())); bytes.Equal(said, c[:]) {
+		t.Error("the store's key alone is enough")
+	}
+	w.Erase("child")
+	if _, err := l.guardianOf(t.Context(), l.read, id, storetest.OpenID("mother")); err == nil {
+		t.Error("it can be made again")
 	}
 }
 

@@ -105,3 +105,21 @@ func (l *Ledger) hideDedupe(e store.Event) ([]byte, error) {
 	}
 	return seal.Hide(secret, "events.dedupe", e.Dedupe), nil
 }
+
+// guardianOf commits to a guardian under the secret of the person that they speak for: with
+// that person, who it was goes too.
+func (l *Ledger) guardianOf(ctx context.Context, q rowQuerier, ward []byte, who subject.OpenID) ([]byte, error) {
+	var wrapped []byte
+	if err := q.QueryRowContext(ctx, "SELECT wrapped FROM subjects WHERE id = ?", ward).Scan(&wrapped); err != nil {
+		return nil, fmt.Errorf("read subject: %w", err)
+	}
+	at, _, err := place(wrapped)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := l.keys.Secret(at, ward)
+	if err != nil {
+		return nil, err
+	}
+	return seal.Hide(secret, "guardian", []byte(who.Reveal()))[:16], nil //nolint:forbidigo // committed at once
+}

@@ -215,5 +215,5 @@ func (l *Ledger) Status(ctx context.Context) (store.Status, error) {
 	if err := l.read.QueryRowContext(ctx, q).Scan(&s.Subjects, &s.SizeBytes); err != nil {
 		return s, fmt.Errorf("read status: %w", err)
 	}
-	return s, nil
+	return s, l.noticeStatus(ctx, &s)
 }

@@ -74,24 +74,43 @@ func (l *Ledger) Preferences(ctx context.Context, account string, who subject.Op
 	if id == nil || err != nil {
 		return p, err
 	}
-	if err := l.read.QueryRowContext(ctx, "SELECT age_band FROM subjects WHERE id = ?", id).Scan(&p.Age); err != nil {
-		return p, fmt.Errorf("read preferences: %w", err)
-	}
-	rows, err := l.read.QueryContext(ctx, "SELECT purpose, recipient, action FROM consent_state WHERE subject_id = ? AND revision = ?", id, v.Notice.Revision)
+	person, err := personOf(ctx, l.read, id)
 	if err != nil {
-		return p, fmt.Errorf("read preferences: %w", err)
+		return p, err
+	}
+	p.Age, p.Guardian = person.Age, shown(person, v)
+	p.Items, err = choices(ctx, l.read, id, v.Notice.Revision)
+	return p, err
+}
+
+// personOf reads what of a person decides beside the consents.
+func personOf(ctx context.Context, q rowQuerier, id []byte) (consent.Person, error) {
+	var p consent.Person
+	err := q.QueryRowContext(ctx, "SELECT "+personColumns+" FROM subjects s WHERE s.id = ?", id).Scan(&p.Age, &p.Guardian, &p.GuardianRevision)
+	if err != nil {
+		return p, fmt.Errorf("read person: %w", err)
+	}
+	return p, nil
+}
+
+// choices are the answers to one revision.
+func choices(ctx context.Context, q querier, id []byte, revision int64) ([]store.Choice, error) {
+	rows, err := q.QueryContext(ctx, "SELECT purpose, recipient, action FROM consent_state WHERE subject_id = ? AND revision = ?", id, revision)
+	if err != nil {
+		return nil, fmt.Errorf("read choices: %w", err)
 	}
 	defer rows.Close()
+	var out []store.Choice
 	for rows.Next() {
 		var c store.Choice
 		var action consent.Action
 		if err := rows.Scan(&c.Purpose, &c.Recipient, &action); err != nil {
-			return p, fmt.Errorf("read preferences: %w", err)
+			return nil, fmt.Errorf("read choices: %w", err)
 		}
 		c.Granted = action == consent.Given
-		p.Items = append(p.Items, c)
+		out = append(out, c)
 	}
-	return p, rows.Err()
+	return out, rows.Err()
 }
 
 // quiet waits until no permit for the person and these purposes (none named: all) is live,

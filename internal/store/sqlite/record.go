@@ -58,7 +58,7 @@ func (l *Ledger) record(ctx context.Context, id []byte) (store.Record, error) {
 	}
 	r.Known, r.Since, r.Seen = true, at(since), at(seen)
 	for _, part := range []func(context.Context, querier, []byte, *store.Record) error{
-		readTags, readRelations, readGrants, readConsents, readMessages, readRequests, readInteractions,
+		readTags, readRelations, readGrants, readConsents, readGuardians, readMessages, readRequests, readInteractions,
 	} {
 		if err := part(ctx, t, id, &r); err != nil {
 			return r, err
@@ -105,7 +105,7 @@ func readTags(ctx context.Context, q querier, id []byte, r *store.Record) error 
 func readRelations(ctx context.Context, q querier, id []byte, r *store.Record) error {
 	const sel = "SELECT account, following, opted_out FROM relations WHERE subject_id = ? ORDER BY account"
 	return each(ctx, q, sel, id, func(rows *sql.Rows) error {
-		var x store.Relation
+		var x store.Following
 		err := rows.Scan(&x.Account, &x.Following, &x.OptedOut)
 		r.Relations = append(r.Relations, x)
 		return err
@@ -130,6 +130,18 @@ func readConsents(ctx context.Context, q querier, id []byte, r *store.Record) er
 		err := rows.Scan(append([]any{&x.Purpose, &x.Recipient, &x.Account, &x.Language}, row.into()...)...)
 		x.Event = row.state()
 		r.Consents = append(r.Consents, x)
+		return err
+	})
+}
+
+func readGuardians(ctx context.Context, q querier, id []byte, r *store.Record) error {
+	const sel = "SELECT state, at_ms, revision, relation FROM guardian_events WHERE subject_id = ? ORDER BY n"
+	return each(ctx, q, sel, id, func(rows *sql.Rows) error {
+		var x store.GuardianEntry
+		var ms int64
+		err := rows.Scan(&x.State, &ms, &x.Revision, &x.Relation)
+		x.At = at(ms)
+		r.Guardians = append(r.Guardians, x)
 		return err
 	})
 }

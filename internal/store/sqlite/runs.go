@@ -23,7 +23,7 @@ const planChunk = 2000
 // factColumns is what a candidate's decision needs, in scanCandidate's order. Its joins
 // take the arguments of factArgs.
 const (
-	factColumns = `s.id, s.age_band, s.guardian, ` + stateColumns + `,
+	factColumns = `s.id, ` + personColumns + `, ` + stateColumns + `,
 		COALESCE(r.following, 0), COALESCE(r.opted_out, 0), COALESCE(g.remaining, 0),
 		(SELECT count(*) FROM sends x WHERE x.subject_id = s.id AND x.at_ms > ?)`
 	factJoins = `JOIN identities i ON i.subject_id = s.id AND i.kind = 'openid' AND i.scope = ?
@@ -41,7 +41,7 @@ func joinArgs(s store.RunSpec) []any {
 
 func scanCandidate(rows *sql.Rows, id *[]byte, c *store.Candidate, more ...any) error {
 	var st stateRow
-	dst := append([]any{id, &c.Person.Age, &c.Person.Guardian}, st.into()...)
+	dst := append([]any{id, &c.Person.Age, &c.Person.Guardian, &c.Person.GuardianRevision}, st.into()...)
 	dst = append(dst, &c.Following, &c.Person.OptedOut, &c.Grants, &c.Recent)
 	if err := rows.Scan(append(dst, more...)...); err != nil {
 		return fmt.Errorf("read candidate: %w", err)

@@ -59,6 +59,7 @@ type Ledger struct {
 	news  broadcast // fires after each report, and after each page of an export
 	pages pages     // of exports, read and not handed over yet
 	scrub scrubber  // removes erased bytes from the write-ahead log
+	stale staleCount
 }
 
 var _ store.Ledger = (*Ledger)(nil)
@@ -222,39 +223,54 @@ func (l *Ledger) View() *store.View {
 
 // PutView replaces the view. A view older than the present one is refused quietly: its
 // push was overtaken. One that is dated after its arrival counts from its arrival: by a
-// clock ahead it would stay fresh for too long, and keep later ones out.
+// clock ahead it would stay fresh for too long, and keep later ones out. The notice in it
+// has to follow on the ones before.
 func (l *Ledger) PutView(ctx context.Context, ledgerID string, v *store.View) (string, error) {
 	if ledgerID != l.cfg.LedgerID {
 		return "", store.ErrLedgerForeign
 	}
-	dated := *v
-	next, err := install(&dated)
-	if err != nil {
-		return "", err
-	}
-	err = l.write.do(ctx, func(tx *tx) error {
+	var next *installed
+	err := l.write.do(ctx, func(tx *tx) (err error) {
+		dated, now := *v, l.view.Load()
 		if dated.IssuedAt.After(tx.now) {
 			dated.IssuedAt = tx.now
 		}
-		body, err := json.Marshal(dated)
-		if err != nil {
-			return fmt.Errorf("encode view: %w", err)
-		}
-		if now := l.view.Load(); now != nil && dated.IssuedAt.Before(now.view.IssuedAt) {
+		if now != nil && dated.IssuedAt.Before(now.view.IssuedAt) {
 			next = now
 			return nil
 		}
-		const q = "INSERT INTO view (id, body, hash) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, hash = excluded.hash"
-		if _, err := tx.exec(ctx, q, string(body), next.hash); err != nil {
+		if err := l.settleNotice(ctx, tx, &dated); err != nil {
 			return err
 		}
-		if now := l.view.Load(); now == nil || now.hash != next.hash {
-			tx.log("view", nil, map[string]any{"hash": next.hash, "policy": v.Policy.Name, "notice": v.Notice.Revision})
+		if next, err = tx.putView(ctx, now, &dated); err == nil {
+			tx.after(func() { l.view.Store(next) })
 		}
-		tx.after(func() { l.view.Store(next) })
-		return nil
+		return err
 	})
-	return next.hash, err
+	if err != nil {
+		return "", err
+	}
+	return next.hash, nil
+}
+
+// putView writes a view down, and logs it when it says something else than the one before.
+func (t *tx) putView(ctx context.Context, now *installed, v *store.View) (*installed, error) {
+	next, err := install(v)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode view: %w", err)
+	}
+	const q = "INSERT INTO view (id, body, hash) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, hash = excluded.hash"
+	if _, err := t.exec(ctx, q, string(body), next.hash); err != nil {
+		return nil, err
+	}
+	if now == nil || now.hash != next.hash {
+		t.log("view", nil, map[string]any{"hash": next.hash, "policy": v.Policy.Name, "notice": v.Notice.Revision, "noticeHash": v.Notice.Hash})
+	}
+	return next, nil
 }
 
 func (l *Ledger) loadView(ctx context.Context) error {

@@ -42,6 +42,14 @@ func open(t *testing.T, dir string, clock *storetest.Clock, create bool) (store.
 
 func TestContract(t *testing.T) { storetest.Run(t, storetest.Engine{Open: open}) }
 
+func TestNothingIsSentAfterAnAcknowledgedWithdrawal(t *testing.T) {
+	histories := 10_000
+	if testing.Short() {
+		histories = 500
+	}
+	storetest.Races(t, storetest.Engine{Open: open}, histories)
+}
+
 func TestOpen_Refuses(t *testing.T) {
 	dir, clock := t.TempDir(), storetest.NewClock()
 	l, err := open(t, dir, clock, true)

@@ -57,7 +57,7 @@ func consider(ctx context.Context, q querier, v *store.View, s store.TransferSpe
 		excluded[reason.ConsentMissing] = total
 		return nil, excluded, nil
 	}
-	const sel = `SELECT s.id, s.age_band, s.guardian, ` + stateColumns + `
+	const sel = `SELECT s.id, ` + personColumns + `, ` + stateColumns + `
 		FROM consent_state c JOIN subjects s ON s.id = c.subject_id
 		WHERE c.purpose = ? AND c.recipient = ? AND s.wrapped IS NOT NULL ORDER BY s.id`
 	rows, err := q.QueryContext(ctx, sel, s.Purpose, s.Recipient)
@@ -90,7 +90,7 @@ func decidePerson(rows *sql.Rows, rules consent.Rules, now time.Time, more ...an
 	var p person
 	var row stateRow
 	var who consent.Person
-	dst := append([]any{&p.id, &who.Age, &who.Guardian}, row.into()...)
+	dst := append([]any{&p.id, &who.Age, &who.Guardian, &who.GuardianRevision}, row.into()...)
 	if err := rows.Scan(append(dst, more...)...); err != nil {
 		return p, "", fmt.Errorf("read consent: %w", err)
 	}
@@ -323,7 +323,7 @@ func (l *Ledger) page(ctx context.Context, v *store.View, s store.TransferSpec, 
 		return nil, nil, 0, store.ErrNoticeIncomplete
 	}
 	m, _ := v.LeadModel(s.LeadModel)
-	const q = `SELECT s.id, s.age_band, s.guardian, ` + stateColumns + `,
+	const q = `SELECT s.id, ` + personColumns + `, ` + stateColumns + `,
 			COALESCE(l.points, 0), COALESCE(l.at_ms, 0),
 			(SELECT json_group_array(tag) FROM (SELECT tag FROM tags g WHERE g.subject_id = s.id ORDER BY tag))
 		FROM transfer_rows x JOIN subjects s ON s.id = x.subject_id

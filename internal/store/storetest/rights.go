@@ -28,6 +28,7 @@ var rights = []contractCase{
 	{"what is planned for an erased person is refused", erasedPending},
 	{"an erased person is not streamed, and stays counted", erasedInTransfer},
 	{"the audit still agrees after an erasure", erasedInAudit},
+	{"what guardians said goes with the person, and their links with it", erasedWard},
 	{"erasures race leases, reports and events, and the log verifies", erasureRaces},
 	{"what the platform takes back is erased", revoked},
 	{"who is silent for longer than the notice says expires and is erased", retention},
@@ -74,7 +75,7 @@ func recordIsWhole(w *World) {
 	want(w, "age", r.Age, consent.Adult)
 	want(w, "interests", fmt.Sprint(r.Tags), "[tea]")
 	want(w, "stage", r.Stages[0].Stage, "Engaged")
-	want(w, "relation", r.Relations[0], store.Relation{Account: Account, Following: true})
+	want(w, "relation", r.Relations[0], store.Following{Account: Account, Following: true})
 	want(w, "answers", len(r.Consents), 6)
 	last := r.Consents[3]
 	want(w, "withdrawn", last.Action, consent.Withdrawn)
@@ -263,6 +264,22 @@ func erasedInAudit(w *World) {
 	want(w, "one too many is still seen", got.OthersReceived, 1)
 }
 
+func erasedWard(w *World) {
+	w.child("child")
+	link := w.Ask("child", 1)
+	w.ok(w.Says("mother", link, consent.GuardianVerified))
+	r := w.All("child")
+	want(w, "what guardians said", len(r.Guardians), 2)
+	want(w, "the answer", r.Guardians[1].State, consent.GuardianVerified)
+	want(w, "by", r.Guardians[1].Relation, store.Parent)
+	w.Erase("child")
+	if err := w.Says("mother", link, consent.GuardianWithdrawn); !errors.Is(err, store.ErrGuardianLink) {
+		w.Errorf("by the link of who is erased: %v", err)
+	}
+	w.child("child")
+	want(w, "who comes back is somebody new", w.guardianOf("child"), consent.GuardianRequired)
+}
+
 func erasureRaces(w *World) {
 	const people = 24
 	for i := range people {
@@ -357,7 +374,7 @@ func returnsInTime(w *World) {
 		w.Event("a", "text", "")
 		want(w, "swept", w.sweep(), store.Swept{})
 	}
-	w.Push(func(v *store.View) { v.Notice.RetentionDays = 30 })
+	w.Push(func(v *store.View) { v.Notice.Revision, v.Notice.RetentionDays = 4, 30 })
 	w.Clock.Move(31 * 24 * time.Hour)
 	want(w, "by a shorter period", w.sweep(), store.Swept{Expired: 1, Erased: 1})
 }

@@ -55,6 +55,11 @@ var contract = []contractCase{
 	{"points decay, are capped per day, and cannot come from the future", scoring},
 	{"a new revision makes old consents stale", staleNotice},
 	{"answers to another revision are not recorded", wrongRevision},
+	{"a notice does not go back, nor change its text under its number", noticeStays},
+	{"a notice that is refused keeps no hold out", refusedNoticeBesideHold},
+	{"a notice made anew with a lower number makes no old consent valid", noticeMadeAnew},
+	{"people read the former text while a newer one is not complete", textKept},
+	{"people are counted whose consents are to an older text", staleCounted},
 	{"only those who consented are exported, with the named fields", export},
 	{"people are counted once a year, and not again by a restart", counted},
 	{"a withdrawal between start and stream drops the person", droppedInStream},
@@ -67,6 +72,12 @@ var contract = []contractCase{
 	{"a view pushed late does not replace a newer one", overtakenView},
 	{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
 	{"the audit agrees person by person", reconcile},
+	{"a child's consent counts when a guardian has confirmed it", guardianConfirms},
+	{"a guardian takes the answer back, and with it what the child agreed to", guardianTakesBack},
+	{"a no of either guardian counts", eitherGuardianMayRefuse},
+	{"a guardian confirms one text", guardianConfirmsOneText},
+	{"who may not speak as a guardian is refused", guardianRefused},
+	{"a guardian's no is acknowledged only when no permit is live", guardianIsFinal},
 	{"the log verifies", verifies},
 	{"bad input is refused with a word", badInput},
 }
@@ -89,6 +100,7 @@ func Run(t *testing.T, e Engine) {
 		})
 	}
 	t.Run("reopening keeps everything", func(t *testing.T) { reopen(t, e) })
+	t.Run("texts that were told outlive their notice and a restart", func(t *testing.T) { textsOutlive(t, e) })
 	t.Run("a ledger is created once", func(t *testing.T) { createdOnce(t, e) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ type World struct {
 	*testing.T
 	Ledger store.Ledger
 	Clock  *Clock
-	n      int
+	n      atomic.Int64
 }
 
 // View is what the manager pushes for the samples.
@@ -67,7 +68,7 @@ func View(at time.Time) *store.View {
 		IssuedAt: at, ValidFor: 10 * time.Minute,
 		Policy: store.Policy{Name: "cn-mainland", Jurisdiction: "cn-mainland", RulePack: "cn-2026-01", Processor: "acme-china", CIIO: "No", GuardianAge: 18},
 		Notice: store.Notice{
-			Name: "brand-notice", Revision: 3, RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c",
+			Name: "brand-notice", Revision: 3, Hash: "text of 3", RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c",
 			Purposes: []store.Purpose{{Name: "DirectMarketing"}, {Name: Purpose}},
 			Recipients: []store.Recipient{{Recipient: transfer.Recipient{
 				Name: Recipient, Country: "CH", Contact: "c", RightsChannel: "r", Purposes: []string{Reporting}, Categories: all,
@@ -135,8 +136,7 @@ func (w *World) Push(change func(*store.View)) {
 // Event records something that a person does now.
 func (w *World) Event(name, kind, key string, change ...func(*store.Event)) store.Recorded {
 	w.Helper()
-	w.n++
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d", w.n))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d", w.n.Add(1)))
 	e := store.Event{Account: Account, Dedupe: sum[:], Kind: kind, Who: OpenID(name), At: w.Clock.Now(), Key: key}
 	for _, f := range change {
 		f(&e)

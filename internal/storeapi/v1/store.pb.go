@@ -211,19 +211,27 @@ func (x *Policy) GetCiioStatus() string {
 }
 
 type Notice struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Name             string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Revision         int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	ProcessorName    string                 `protobuf:"bytes,3,opt,name=processor_name,json=processorName,proto3" json:"processor_name,omitempty"`
-	ProcessorContact string                 `protobuf:"bytes,4,opt,name=processor_contact,json=processorContact,proto3" json:"processor_contact,omitempty"`
-	RetentionDays    int64                  `protobuf:"varint,5,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
-	StoragePlace     string                 `protobuf:"bytes,6,opt,name=storage_place,json=storagePlace,proto3" json:"storage_place,omitempty"`
-	Rights           map[string]string      `protobuf:"bytes,7,rep,name=rights,proto3" json:"rights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`   // by language
-	Refusal          map[string]string      `protobuf:"bytes,8,rep,name=refusal,proto3" json:"refusal,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
-	Purposes         []*Purpose             `protobuf:"bytes,9,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	Recipients       []*Recipient           `protobuf:"bytes,10,rep,name=recipients,proto3" json:"recipients,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Name              string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Revision          int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	ProcessorName     string                 `protobuf:"bytes,3,opt,name=processor_name,json=processorName,proto3" json:"processor_name,omitempty"`
+	ProcessorContact  string                 `protobuf:"bytes,4,opt,name=processor_contact,json=processorContact,proto3" json:"processor_contact,omitempty"`
+	RetentionDays     int64                  `protobuf:"varint,5,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	StoragePlace      string                 `protobuf:"bytes,6,opt,name=storage_place,json=storagePlace,proto3" json:"storage_place,omitempty"`
+	Rights            map[string]string      `protobuf:"bytes,7,rep,name=rights,proto3" json:"rights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`   // by language
+	Refusal           map[string]string      `protobuf:"bytes,8,rep,name=refusal,proto3" json:"refusal,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
+	Purposes          []*Purpose             `protobuf:"bytes,9,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	Recipients        []*Recipient           `protobuf:"bytes,10,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	ContentHash       string                 `protobuf:"bytes,11,opt,name=content_hash,json=contentHash,proto3" json:"content_hash,omitempty"`                                              // of every word that people read
+	Method            map[string]string      `protobuf:"bytes,12,rep,name=method,proto3" json:"method,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language, as all below
+	Safeguards        map[string]string      `protobuf:"bytes,13,rep,name=safeguards,proto3" json:"safeguards,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	AutomatedDecision map[string]string      `protobuf:"bytes,14,rep,name=automated_decision,json=automatedDecision,proto3" json:"automated_decision,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // empty: nobody is selected by a score
+	Complaints        map[string]string      `protobuf:"bytes,15,rep,name=complaints,proto3" json:"complaints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Only name, revision and content_hash are told: the store shows the text that it keeps of
+	// them. It is so while a newer revision is not complete.
+	TextKept      bool `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
@@ -326,11 +334,55 @@ func (x *Notice) GetRecipients() []*Recipient {
 	return nil
 }
 
+func (x *Notice) GetContentHash() string {
+	if x != nil {
+		return x.ContentHash
+	}
+	return ""
+}
+
+func (x *Notice) GetMethod() map[string]string {
+	if x != nil {
+		return x.Method
+	}
+	return nil
+}
+
+func (x *Notice) GetSafeguards() map[string]string {
+	if x != nil {
+		return x.Safeguards
+	}
+	return nil
+}
+
+func (x *Notice) GetAutomatedDecision() map[string]string {
+	if x != nil {
+		return x.AutomatedDecision
+	}
+	return nil
+}
+
+func (x *Notice) GetComplaints() map[string]string {
+	if x != nil {
+		return x.Complaints
+	}
+	return nil
+}
+
+func (x *Notice) GetTextKept() bool {
+	if x != nil {
+		return x.TextKept
+	}
+	return false
+}
+
 type Purpose struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Description   map[string]string      `protobuf:"bytes,2,rep,name=description,proto3" json:"description,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
 	Categories    []string               `protobuf:"bytes,3,rep,name=categories,proto3" json:"categories,omitempty"`
+	Necessity     map[string]string      `protobuf:"bytes,4,rep,name=necessity,proto3" json:"necessity,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of sensitive data, by language
+	Impact        map[string]string      `protobuf:"bytes,5,rep,name=impact,proto3" json:"impact,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`       // of sensitive data, by language
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -386,6 +438,20 @@ func (x *Purpose) GetCategories() []string {
 	return nil
 }
 
+func (x *Purpose) GetNecessity() map[string]string {
+	if x != nil {
+		return x.Necessity
+	}
+	return nil
+}
+
+func (x *Purpose) GetImpact() map[string]string {
+	if x != nil {
+		return x.Impact
+	}
+	return nil
+}
+
 type Recipient struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -395,6 +461,7 @@ type Recipient struct {
 	Purposes      []string               `protobuf:"bytes,5,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	Categories    []string               `protobuf:"bytes,6,rep,name=categories,proto3" json:"categories,omitempty"`
 	RightsChannel string                 `protobuf:"bytes,7,opt,name=rights_channel,json=rightsChannel,proto3" json:"rights_channel,omitempty"`
+	Method        map[string]string      `protobuf:"bytes,8,rep,name=method,proto3" json:"method,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,6 +543,13 @@ func (x *Recipient) GetRightsChannel() string {
 		return x.RightsChannel
 	}
 	return ""
+}
+
+func (x *Recipient) GetMethod() map[string]string {
+	if x != nil {
+		return x.Method
+	}
+	return nil
 }
 
 type Hold struct {
@@ -1071,8 +1145,14 @@ type GetStatusResponse struct {
 	NonSensitivePersons string                 `protobuf:"bytes,9,opt,name=non_sensitive_persons,json=nonSensitivePersons,proto3" json:"non_sensitive_persons,omitempty"`
 	SensitivePersons    string                 `protobuf:"bytes,10,opt,name=sensitive_persons,json=sensitivePersons,proto3" json:"sensitive_persons,omitempty"`
 	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
+	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
+	// The notice pushed last goes back, or is another text under a number that people have
+	// agreed to: the store did not take it, and goes on with what it had.
+	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
+	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -1180,6 +1260,34 @@ func (x *GetStatusResponse) GetRequests() *RequestCounts {
 		return x.Requests
 	}
 	return nil
+}
+
+func (x *GetStatusResponse) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *GetStatusResponse) GetNoticeContentHash() string {
+	if x != nil {
+		return x.NoticeContentHash
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetNoticeRefused() bool {
+	if x != nil {
+		return x.NoticeRefused
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetStaleConsents() string {
+	if x != nil {
+		return x.StaleConsents
+	}
+	return ""
 }
 
 type SizeAudienceRequest struct {
@@ -2767,6 +2875,7 @@ type GetPreferencesResponse struct {
 	Notice        *Notice                `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
 	AgeBand       string                 `protobuf:"bytes,2,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
 	Choices       []*Choice              `protobuf:"bytes,3,rep,name=choices,proto3" json:"choices,omitempty"`
+	GuardianState string                 `protobuf:"bytes,4,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"` // Required, Pending, Verified; empty where none is needed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2820,6 +2929,13 @@ func (x *GetPreferencesResponse) GetChoices() []*Choice {
 		return x.Choices
 	}
 	return nil
+}
+
+func (x *GetPreferencesResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
 }
 
 type Choice struct {
@@ -2969,6 +3085,7 @@ func (x *RecordChoicesRequest) GetLanguage() string {
 type RecordChoicesResponse struct {
 	state                  protoimpl.MessageState `protogen:"open.v1"`
 	WithdrawalAcknowledged bool                   `protobuf:"varint,1,opt,name=withdrawal_acknowledged,json=withdrawalAcknowledged,proto3" json:"withdrawal_acknowledged,omitempty"` // true as well where nothing was withdrawn
+	GuardianState          string                 `protobuf:"bytes,2,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"`                             // as in GetPreferencesResponse
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
 }
@@ -3010,6 +3127,373 @@ func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
 	return false
 }
 
+func (x *RecordChoicesResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
+}
+
+type AskGuardianRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of the minor
+	Secret        []byte                 `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`               // 32 random bytes, which the link carries
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskGuardianRequest) Reset() {
+	*x = AskGuardianRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskGuardianRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskGuardianRequest) ProtoMessage() {}
+
+func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
+func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *AskGuardianRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AskGuardianRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *AskGuardianRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type AskGuardianResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskGuardianResponse) Reset() {
+	*x = AskGuardianResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskGuardianResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskGuardianResponse) ProtoMessage() {}
+
+func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
+func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+}
+
+type GetGuardianCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Secret        []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	OpenId        string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of who opened the link
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuardianCaseRequest) Reset() {
+	*x = GetGuardianCaseRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuardianCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuardianCaseRequest) ProtoMessage() {}
+
+func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
+func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *GetGuardianCaseRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *GetGuardianCaseRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type GetGuardianCaseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notice        *Notice                `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
+	AgeBand       string                 `protobuf:"bytes,2,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
+	Choices       []*Choice              `protobuf:"bytes,3,rep,name=choices,proto3" json:"choices,omitempty"` // of the minor
+	GuardianState string                 `protobuf:"bytes,4,opt,name=guardian_state,json=guardianState,proto3" json:"guardian_state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuardianCaseResponse) Reset() {
+	*x = GetGuardianCaseResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuardianCaseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuardianCaseResponse) ProtoMessage() {}
+
+func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
+func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *GetGuardianCaseResponse) GetNotice() *Notice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseResponse) GetAgeBand() string {
+	if x != nil {
+		return x.AgeBand
+	}
+	return ""
+}
+
+func (x *GetGuardianCaseResponse) GetChoices() []*Choice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *GetGuardianCaseResponse) GetGuardianState() string {
+	if x != nil {
+		return x.GuardianState
+	}
+	return ""
+}
+
+type AnswerGuardianRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Secret         []byte                 `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	OpenId         string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of the guardian
+	NoticeRevision int64                  `protobuf:"varint,4,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	State          string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`       // Verified, Refused, Withdrawn
+	Relation       string                 `protobuf:"bytes,6,opt,name=relation,proto3" json:"relation,omitempty"` // Parent, Grandparent, Sibling, Other
+	Language       string                 `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AnswerGuardianRequest) Reset() {
+	*x = AnswerGuardianRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerGuardianRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerGuardianRequest) ProtoMessage() {}
+
+func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
+func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AnswerGuardianRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *AnswerGuardianRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *AnswerGuardianRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+func (x *AnswerGuardianRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+type AnswerGuardianResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acknowledged  bool                   `protobuf:"varint,1,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // nothing further is sent or exported for what a no has withdrawn
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerGuardianResponse) Reset() {
+	*x = AnswerGuardianResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerGuardianResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerGuardianResponse) ProtoMessage() {}
+
+func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
+func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AnswerGuardianResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
 type LeaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
@@ -3021,7 +3505,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3033,7 +3517,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3046,7 +3530,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -3082,7 +3566,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +3578,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +3591,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -3150,7 +3634,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3162,7 +3646,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3175,7 +3659,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -3216,7 +3700,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3228,7 +3712,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3241,7 +3725,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -3270,7 +3754,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3282,7 +3766,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3295,7 +3779,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -3334,7 +3818,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3346,7 +3830,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3359,7 +3843,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 type ReconcileRequest struct {
@@ -3372,7 +3856,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3384,7 +3868,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3397,7 +3881,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -3424,7 +3908,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3920,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3933,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Received) GetOpenId() string {
@@ -3482,7 +3966,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3494,7 +3978,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3507,7 +3991,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -3575,7 +4059,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3587,7 +4071,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3600,7 +4084,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -3621,7 +4105,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +4117,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +4130,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -3679,7 +4163,7 @@ type StreamRowsRequest struct {
 
 func (x *StreamRowsRequest) Reset() {
 	*x = StreamRowsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3691,7 +4175,7 @@ func (x *StreamRowsRequest) String() string {
 func (*StreamRowsRequest) ProtoMessage() {}
 
 func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3704,7 +4188,7 @@ func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRowsRequest.ProtoReflect.Descriptor instead.
 func (*StreamRowsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StreamRowsRequest) GetTransferId() string {
@@ -3724,7 +4208,7 @@ type StreamRowsResponse struct {
 
 func (x *StreamRowsResponse) Reset() {
 	*x = StreamRowsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3736,7 +4220,7 @@ func (x *StreamRowsResponse) String() string {
 func (*StreamRowsResponse) ProtoMessage() {}
 
 func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3749,7 +4233,7 @@ func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRowsResponse.ProtoReflect.Descriptor instead.
 func (*StreamRowsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *StreamRowsResponse) GetRows() [][]byte {
@@ -3776,7 +4260,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3788,7 +4272,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3801,7 +4285,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -3826,7 +4310,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3838,7 +4322,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3851,7 +4335,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -3867,7 +4351,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3879,7 +4363,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3892,7 +4376,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -3934,7 +4418,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4430,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4443,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -3992,7 +4476,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4004,7 +4488,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4017,7 +4501,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -4045,13 +4529,14 @@ type Record struct {
 	PassedOn      []*PassedOn            `protobuf:"bytes,13,rep,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"`
 	Requests      []*RequestEntry        `protobuf:"bytes,14,rep,name=requests,proto3" json:"requests,omitempty"`
 	Interactions  []*Interaction         `protobuf:"bytes,15,rep,name=interactions,proto3" json:"interactions,omitempty"`
+	Guardians     []*GuardianEntry       `protobuf:"bytes,16,rep,name=guardians,proto3" json:"guardians,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4063,7 +4548,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4076,7 +4561,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Record) GetKnown() bool {
@@ -4184,6 +4669,82 @@ func (x *Record) GetInteractions() []*Interaction {
 	return nil
 }
 
+func (x *Record) GetGuardians() []*GuardianEntry {
+	if x != nil {
+		return x.Guardians
+	}
+	return nil
+}
+
+// GuardianEntry is what a guardian said, or was asked; not who it was.
+type GuardianEntry struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	State          string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
+	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Relation       string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GuardianEntry) Reset() {
+	*x = GuardianEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuardianEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuardianEntry) ProtoMessage() {}
+
+func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
+func (*GuardianEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *GuardianEntry) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *GuardianEntry) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *GuardianEntry) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
 type LeadStanding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
@@ -4195,7 +4756,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4207,7 +4768,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4220,7 +4781,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -4255,7 +4816,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4267,7 +4828,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4280,7 +4841,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Relation) GetAccount() string {
@@ -4315,7 +4876,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4327,7 +4888,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4340,7 +4901,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Grant) GetAccount() string {
@@ -4381,7 +4942,7 @@ type ConsentEntry struct {
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4393,7 +4954,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4406,7 +4967,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -4484,7 +5045,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4496,7 +5057,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4509,7 +5070,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -4559,7 +5120,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4571,7 +5132,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4584,7 +5145,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -4677,7 +5238,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4689,7 +5250,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4702,7 +5263,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -4751,7 +5312,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4763,7 +5324,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4776,7 +5337,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Interaction) GetKind() string {
@@ -4812,7 +5373,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4824,7 +5385,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4837,7 +5398,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -4877,7 +5438,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4889,7 +5450,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4902,7 +5463,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -4923,7 +5484,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4935,7 +5496,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4948,7 +5509,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -4982,7 +5543,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4994,7 +5555,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5007,7 +5568,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -5034,7 +5595,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5046,7 +5607,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5059,7 +5620,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -5086,7 +5647,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5098,7 +5659,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5111,7 +5672,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -5136,7 +5697,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5148,7 +5709,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5161,7 +5722,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 type ListRequestsResponse struct {
@@ -5173,7 +5734,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5185,7 +5746,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5198,7 +5759,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -5219,7 +5780,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5231,7 +5792,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5244,7 +5805,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -5278,7 +5839,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5290,7 +5851,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5303,7 +5864,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -5328,7 +5889,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5340,7 +5901,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5353,7 +5914,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 type FetchRecordRequest struct {
@@ -5367,7 +5928,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5379,7 +5940,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5392,7 +5953,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -5425,7 +5986,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5437,7 +5998,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5450,7 +6011,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -5470,7 +6031,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5482,7 +6043,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5495,7 +6056,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -5522,7 +6083,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5534,7 +6095,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5547,7 +6108,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -5589,7 +6150,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x14guardian_consent_age\x18\x04 \x01(\x05R\x12guardianConsentAge\x12\x1c\n" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
-	"ciioStatus\"\xc2\x04\n" +
+	"ciioStatus\"\xb3\t\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12%\n" +
@@ -5603,22 +6164,52 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\n" +
 	" \x03(\v2\x1b.maodian.store.v1.RecipientR\n" +
-	"recipients\x1a9\n" +
+	"recipients\x12!\n" +
+	"\fcontent_hash\x18\v \x01(\tR\vcontentHash\x12<\n" +
+	"\x06method\x18\f \x03(\v2$.maodian.store.v1.Notice.MethodEntryR\x06method\x12H\n" +
+	"\n" +
+	"safeguards\x18\r \x03(\v2(.maodian.store.v1.Notice.SafeguardsEntryR\n" +
+	"safeguards\x12^\n" +
+	"\x12automated_decision\x18\x0e \x03(\v2/.maodian.store.v1.Notice.AutomatedDecisionEntryR\x11automatedDecision\x12H\n" +
+	"\n" +
+	"complaints\x18\x0f \x03(\v2(.maodian.store.v1.Notice.ComplaintsEntryR\n" +
+	"complaints\x12\x1b\n" +
+	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x1a9\n" +
 	"\vRightsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fRefusalEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vMethodEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fSafeguardsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aD\n" +
+	"\x16AutomatedDecisionEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
+	"\x0fComplaintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x03\n" +
 	"\aPurpose\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12L\n" +
 	"\vdescription\x18\x02 \x03(\v2*.maodian.store.v1.Purpose.DescriptionEntryR\vdescription\x12\x1e\n" +
 	"\n" +
 	"categories\x18\x03 \x03(\tR\n" +
-	"categories\x1a>\n" +
+	"categories\x12F\n" +
+	"\tnecessity\x18\x04 \x03(\v2(.maodian.store.v1.Purpose.NecessityEntryR\tnecessity\x12=\n" +
+	"\x06impact\x18\x05 \x03(\v2%.maodian.store.v1.Purpose.ImpactEntryR\x06impact\x1a>\n" +
 	"\x10DescriptionEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a<\n" +
+	"\x0eNecessityEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vImpactEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x02\n" +
 	"\tRecipient\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
@@ -5628,7 +6219,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"categories\x18\x06 \x03(\tR\n" +
 	"categories\x12%\n" +
-	"\x0erights_channel\x18\a \x01(\tR\rrightsChannel\"\xc2\x01\n" +
+	"\x0erights_channel\x18\a \x01(\tR\rrightsChannel\x12?\n" +
+	"\x06method\x18\b \x03(\v2'.maodian.store.v1.Recipient.MethodEntryR\x06method\x1a9\n" +
+	"\vMethodEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x01\n" +
 	"\x04Hold\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
@@ -5679,7 +6274,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xba\x03\n" +
+	"\x10GetStatusRequest\"\xe1\x04\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -5694,7 +6289,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x15non_sensitive_persons\x18\t \x01(\tR\x13nonSensitivePersons\x12+\n" +
 	"\x11sensitive_persons\x18\n" +
 	" \x01(\tR\x10sensitivePersons\x12;\n" +
-	"\brequests\x18\x14 \x01(\v2\x1f.maodian.store.v1.RequestCountsR\brequests\"T\n" +
+	"\brequests\x18\x14 \x01(\v2\x1f.maodian.store.v1.RequestCountsR\brequests\x12'\n" +
+	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
+	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
+	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
+	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\"T\n" +
 	"\x13SizeAudienceRequest\x12\x1e\n" +
 	"\n" +
 	"expression\x18\x01 \x01(\tR\n" +
@@ -5833,11 +6432,12 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\amay_ask\x18\x03 \x01(\bR\x06mayAsk\"O\n" +
 	"\x15GetPreferencesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
-	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"\x99\x01\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"\xc0\x01\n" +
 	"\x16GetPreferencesResponse\x120\n" +
 	"\x06notice\x18\x01 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x12\x19\n" +
 	"\bage_band\x18\x02 \x01(\tR\aageBand\x122\n" +
-	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\"Z\n" +
+	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12%\n" +
+	"\x0eguardian_state\x18\x04 \x01(\tR\rguardianState\"Z\n" +
 	"\x06Choice\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x18\n" +
@@ -5848,9 +6448,34 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x19\n" +
 	"\bage_band\x18\x04 \x01(\tR\aageBand\x122\n" +
 	"\achoices\x18\x05 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12\x1a\n" +
-	"\blanguage\x18\x06 \x01(\tR\blanguage\"P\n" +
+	"\blanguage\x18\x06 \x01(\tR\blanguage\"w\n" +
 	"\x15RecordChoicesResponse\x127\n" +
-	"\x17withdrawal_acknowledged\x18\x01 \x01(\bR\x16withdrawalAcknowledged\"M\n" +
+	"\x17withdrawal_acknowledged\x18\x01 \x01(\bR\x16withdrawalAcknowledged\x12%\n" +
+	"\x0eguardian_state\x18\x02 \x01(\tR\rguardianState\"i\n" +
+	"\x12AskGuardianRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x1b\n" +
+	"\x06secret\x18\x03 \x01(\fB\x03\x80\x01\x01R\x06secret\"\x15\n" +
+	"\x13AskGuardianResponse\"m\n" +
+	"\x16GetGuardianCaseRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\fB\x03\x80\x01\x01R\x06secret\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\"\xc1\x01\n" +
+	"\x17GetGuardianCaseResponse\x120\n" +
+	"\x06notice\x18\x01 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x12\x19\n" +
+	"\bage_band\x18\x02 \x01(\tR\aageBand\x122\n" +
+	"\achoices\x18\x03 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12%\n" +
+	"\x0eguardian_state\x18\x04 \x01(\tR\rguardianState\"\xe3\x01\n" +
+	"\x15AnswerGuardianRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1b\n" +
+	"\x06secret\x18\x02 \x01(\fB\x03\x80\x01\x01R\x06secret\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
+	"\x0fnotice_revision\x18\x04 \x01(\x03R\x0enoticeRevision\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1a\n" +
+	"\brelation\x18\x06 \x01(\tR\brelation\x12\x1a\n" +
+	"\blanguage\x18\a \x01(\tR\blanguage\"<\n" +
+	"\x16AnswerGuardianResponse\x12\"\n" +
+	"\facknowledged\x18\x01 \x01(\bR\facknowledged\"M\n" +
 	"\fLeaseRequest\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\x05R\x05shard\x12\x10\n" +
@@ -5924,7 +6549,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
 	"\x02as\x18\x03 \x01(\tR\x02as\"E\n" +
 	"\x11GetRecordResponse\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\xd8\x05\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\x97\x06\n" +
 	"\x06Record\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x120\n" +
 	"\x06notice\x18\x02 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x120\n" +
@@ -5941,7 +6566,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\bmessages\x18\f \x03(\v2\x1e.maodian.store.v1.MessageEntryR\bmessages\x127\n" +
 	"\tpassed_on\x18\r \x03(\v2\x1a.maodian.store.v1.PassedOnR\bpassedOn\x12:\n" +
 	"\brequests\x18\x0e \x03(\v2\x1e.maodian.store.v1.RequestEntryR\brequests\x12F\n" +
-	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\"R\n" +
+	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\x12=\n" +
+	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\"\x96\x01\n" +
+	"\rGuardianEntry\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
+	"\brelation\x18\x04 \x01(\tR\brelation\"R\n" +
 	"\fLeadStanding\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x16\n" +
@@ -6048,7 +6679,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xa2\x05\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xcb\a\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
 	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
@@ -6056,7 +6687,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\tGetRecord\x12\".maodian.store.v1.GetRecordRequest\x1a#.maodian.store.v1.GetRecordResponse\x12`\n" +
 	"\rCorrectRecord\x12&.maodian.store.v1.CorrectRecordRequest\x1a'.maodian.store.v1.CorrectRecordResponse\x12Z\n" +
 	"\vMakeRequest\x12$.maodian.store.v1.MakeRequestRequest\x1a%.maodian.store.v1.MakeRequestResponse\x12Z\n" +
-	"\vErasePerson\x12$.maodian.store.v1.ErasePersonRequest\x1a%.maodian.store.v1.ErasePersonResponse2\xfe\x01\n" +
+	"\vErasePerson\x12$.maodian.store.v1.ErasePersonRequest\x1a%.maodian.store.v1.ErasePersonResponse\x12Z\n" +
+	"\vAskGuardian\x12$.maodian.store.v1.AskGuardianRequest\x1a%.maodian.store.v1.AskGuardianResponse\x12f\n" +
+	"\x0fGetGuardianCase\x12(.maodian.store.v1.GetGuardianCaseRequest\x1a).maodian.store.v1.GetGuardianCaseResponse\x12c\n" +
+	"\x0eAnswerGuardian\x12'.maodian.store.v1.AnswerGuardianRequest\x1a(.maodian.store.v1.AnswerGuardianResponse2\xfe\x01\n" +
 	"\x0fDispatchService\x12H\n" +
 	"\x05Lease\x12\x1e.maodian.store.v1.LeaseRequest\x1a\x1f.maodian.store.v1.LeaseResponse\x12K\n" +
 	"\x06Report\x12\x1f.maodian.store.v1.ReportRequest\x1a .maodian.store.v1.ReportResponse\x12T\n" +
@@ -6084,7 +6718,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 101)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -6128,184 +6762,215 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Choice)(nil),                   // 39: maodian.store.v1.Choice
 	(*RecordChoicesRequest)(nil),     // 40: maodian.store.v1.RecordChoicesRequest
 	(*RecordChoicesResponse)(nil),    // 41: maodian.store.v1.RecordChoicesResponse
-	(*LeaseRequest)(nil),             // 42: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 43: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 44: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 45: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 46: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 47: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 48: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 49: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 50: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 51: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 52: maodian.store.v1.StartTransferResponse
-	(*StreamRowsRequest)(nil),        // 53: maodian.store.v1.StreamRowsRequest
-	(*StreamRowsResponse)(nil),       // 54: maodian.store.v1.StreamRowsResponse
-	(*FinishTransferRequest)(nil),    // 55: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 56: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),            // 57: maodian.store.v1.RequestCounts
-	(*GetRecordRequest)(nil),         // 58: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),        // 59: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                   // 60: maodian.store.v1.Record
-	(*LeadStanding)(nil),             // 61: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                 // 62: maodian.store.v1.Relation
-	(*Grant)(nil),                    // 63: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),             // 64: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),             // 65: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                 // 66: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),             // 67: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),              // 68: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),     // 69: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),    // 70: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),       // 71: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),      // 72: maodian.store.v1.MakeRequestResponse
-	(*ErasePersonRequest)(nil),       // 73: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),      // 74: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),      // 75: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 76: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),              // 77: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),     // 78: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),    // 79: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),       // 80: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),      // 81: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),      // 82: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),     // 83: maodian.store.v1.RemovePersonResponse
-	nil,                              // 84: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 85: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 86: maodian.store.v1.Purpose.DescriptionEntry
-	(*timestamppb.Timestamp)(nil),    // 87: google.protobuf.Timestamp
+	(*AskGuardianRequest)(nil),       // 42: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),      // 43: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),   // 44: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),  // 45: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),    // 46: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),   // 47: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),             // 48: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),            // 49: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                   // 50: maodian.store.v1.Permit
+	(*ReportRequest)(nil),            // 51: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                  // 52: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),           // 53: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),         // 54: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                 // 55: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),        // 56: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),     // 57: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),    // 58: maodian.store.v1.StartTransferResponse
+	(*StreamRowsRequest)(nil),        // 59: maodian.store.v1.StreamRowsRequest
+	(*StreamRowsResponse)(nil),       // 60: maodian.store.v1.StreamRowsResponse
+	(*FinishTransferRequest)(nil),    // 61: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),   // 62: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),            // 63: maodian.store.v1.RequestCounts
+	(*GetRecordRequest)(nil),         // 64: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),        // 65: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                   // 66: maodian.store.v1.Record
+	(*GuardianEntry)(nil),            // 67: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),             // 68: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                 // 69: maodian.store.v1.Relation
+	(*Grant)(nil),                    // 70: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),             // 71: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),             // 72: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                 // 73: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),             // 74: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),              // 75: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),     // 76: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),    // 77: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),       // 78: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),      // 79: maodian.store.v1.MakeRequestResponse
+	(*ErasePersonRequest)(nil),       // 80: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),      // 81: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),      // 82: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 83: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),              // 84: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),     // 85: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),    // 86: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),       // 87: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),      // 88: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),      // 89: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),     // 90: maodian.store.v1.RemovePersonResponse
+	nil,                              // 91: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 92: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 93: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 94: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 95: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 96: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 97: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 98: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 99: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 100: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 101: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	87,  // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	101, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	84,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	85,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	91,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	92,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	86,  // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	87,  // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	87,  // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	87,  // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	87,  // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	87,  // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,   // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,   // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	87,  // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	57,  // 21: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	87,  // 22: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	87,  // 23: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17,  // 24: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22,  // 25: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22,  // 26: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23,  // 27: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26,  // 28: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	87,  // 29: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	87,  // 30: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26,  // 31: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31,  // 32: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31,  // 33: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32,  // 34: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 35: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33,  // 36: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	87,  // 37: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35,  // 38: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 39: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39,  // 40: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39,  // 41: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	44,  // 42: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	87,  // 43: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	46,  // 44: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	49,  // 45: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32,  // 46: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33,  // 47: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	87,  // 48: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	60,  // 49: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 50: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	87,  // 51: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	87,  // 52: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	61,  // 53: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	62,  // 54: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	63,  // 55: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	64,  // 56: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	65,  // 57: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	66,  // 58: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	67,  // 59: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	68,  // 60: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	87,  // 61: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	87,  // 62: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	87,  // 63: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	87,  // 64: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	87,  // 65: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	87,  // 66: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	87,  // 67: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	87,  // 68: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	87,  // 69: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	60,  // 70: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	67,  // 71: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	77,  // 72: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	67,  // 73: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	60,  // 74: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	11,  // 75: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 76: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 77: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 78: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 79: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 80: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27,  // 81: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29,  // 82: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34,  // 83: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37,  // 84: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40,  // 85: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	58,  // 86: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	69,  // 87: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	71,  // 88: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	73,  // 89: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	42,  // 90: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	45,  // 91: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	48,  // 92: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	51,  // 93: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	53,  // 94: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	55,  // 95: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	75,  // 96: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	78,  // 97: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	80,  // 98: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	82,  // 99: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	12,  // 100: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 101: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 102: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 103: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 104: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 105: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28,  // 106: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30,  // 107: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36,  // 108: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38,  // 109: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41,  // 110: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	59,  // 111: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	70,  // 112: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	72,  // 113: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	74,  // 114: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	43,  // 115: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	47,  // 116: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	50,  // 117: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	52,  // 118: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	54,  // 119: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	56,  // 120: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	76,  // 121: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	79,  // 122: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	81,  // 123: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	83,  // 124: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	100, // [100:125] is the sub-list for method output_type
-	75,  // [75:100] is the sub-list for method input_type
-	75,  // [75:75] is the sub-list for extension type_name
-	75,  // [75:75] is the sub-list for extension extendee
-	0,   // [0:75] is the sub-list for field type_name
+	93,  // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	94,  // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	95,  // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	96,  // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	97,  // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	98,  // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	99,  // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	100, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	101, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	101, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	101, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	101, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	101, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	101, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	63,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	101, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	101, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	26,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	101, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	101, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	26,  // 38: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	31,  // 39: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	31,  // 40: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	32,  // 41: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 42: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	33,  // 43: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	101, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	35,  // 45: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 46: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 47: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	39,  // 48: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 49: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 50: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	50,  // 51: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	101, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	52,  // 53: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	55,  // 54: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32,  // 55: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33,  // 56: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	101, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	66,  // 58: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 59: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	101, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	101, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	68,  // 62: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	69,  // 63: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	70,  // 64: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	71,  // 65: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	72,  // 66: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	73,  // 67: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	74,  // 68: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	75,  // 69: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	67,  // 70: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	101, // 71: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 72: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 73: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	101, // 74: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 75: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	101, // 76: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	101, // 77: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	101, // 78: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	101, // 79: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	101, // 80: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	66,  // 81: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	74,  // 82: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	84,  // 83: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	74,  // 84: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	66,  // 85: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	11,  // 86: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 87: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 88: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 89: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 90: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 91: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 92: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 93: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 94: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 95: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 96: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	64,  // 97: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	76,  // 98: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	78,  // 99: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	80,  // 100: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	42,  // 101: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	44,  // 102: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	46,  // 103: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	48,  // 104: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	51,  // 105: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	54,  // 106: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	57,  // 107: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	59,  // 108: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	61,  // 109: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	82,  // 110: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	85,  // 111: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	87,  // 112: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	89,  // 113: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	12,  // 114: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 115: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 116: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 117: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 118: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 119: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 120: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 121: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 122: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 123: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 124: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	65,  // 125: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	77,  // 126: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	79,  // 127: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	81,  // 128: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	43,  // 129: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	45,  // 130: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	47,  // 131: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	49,  // 132: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	53,  // 133: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	56,  // 134: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	58,  // 135: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	60,  // 136: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	62,  // 137: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	83,  // 138: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	86,  // 139: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	88,  // 140: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	90,  // 141: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	114, // [114:142] is the sub-list for method output_type
+	86,  // [86:114] is the sub-list for method input_type
+	86,  // [86:86] is the sub-list for extension type_name
+	86,  // [86:86] is the sub-list for extension extendee
+	0,   // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -6319,7 +6984,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   87,
+			NumMessages:   101,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -131,10 +131,10 @@ func TestEnsure_BuildsOnlyWhatIsMissing(t *testing.T) {
 	}
 	const k = "k8s.io/kubernetes/cmd/"
 	want := [][]string{
-		{"k8s", k + "kube-apiserver"},
+		{"k8s", k + "kube-apiserver", k + "kube-scheduler"},
 		{"etcd", "."},
 		{"s3", "github.com/versity/versitygw/cmd/versitygw"},
-		{"k8s", k + "kube-controller-manager", k + "kube-scheduler", k + "kubectl", k + "kubelet", k + "kube-proxy", "helm.sh/helm/v4/cmd/helm", "./coredns"},
+		{"k8s", k + "kube-controller-manager", k + "kubectl", k + "kubelet", k + "kube-proxy", "helm.sh/helm/v4/cmd/helm", "./coredns"},
 		{"pause", "."},
 	}
 	if d := cmp.Diff(want, c.calls); d != "" {
@@ -177,7 +177,7 @@ func TestAssets_HoldsTheProgramsTogether(t *testing.T) {
 	if err != nil || again != dir {
 		t.Errorf("second folder = %q, %v; want %q", again, err, dir)
 	}
-	for _, name := range []string{"kube-apiserver", "etcd", "versitygw"} {
+	for _, name := range []string{"kube-apiserver", "kube-scheduler", "etcd", "versitygw"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != "program" {
 			t.Errorf("%s = %q, %v", name, b, err)
 		}

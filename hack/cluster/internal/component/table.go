@@ -26,7 +26,7 @@ func All() []Component {
 	const kubernetes = "k8s.io/kubernetes/cmd/"
 	return []Component{
 		shared("kube-apiserver", kubernetes, true), shared("kube-controller-manager", kubernetes, false),
-		shared("kube-scheduler", kubernetes, false), shared("kubectl", kubernetes, false),
+		shared("kube-scheduler", kubernetes, true), shared("kubectl", kubernetes, false),
 		shared("kubelet", kubernetes, false), shared("kube-proxy", kubernetes, false),
 		shared("helm", "helm.sh/helm/v4/cmd/", false), shared("coredns", "./", false),
 		{Name: "etcd", Module: "etcd", Package: ".", Program: "etcd", LDFlags: "-s -w", Test: true},

@@ -1,5 +1,5 @@
-// Package debian installs the few Debian packages that the local cluster needs. It installs nothing that is already
-// there from another source, and never upgrades anything.
+// Package debian installs the few Debian packages that the local cluster and the tests need. It installs nothing that
+// is already there from another source, and never upgrades anything.
 package debian
 
 import (
@@ -15,13 +15,28 @@ import (
 
 // Need is one program with the package that brings it.
 type Need struct {
-	Program string // a name in PATH, or an absolute path
+	Program string // a name in PATH, an absolute path, or ChineseFont
 	Package string
 	Why     string
 }
 
-// Needs is everything that the cluster does not build itself.
-func Needs() []Need {
+// ChineseFont stands for any font with simplified Chinese: without one, screenshots show boxes.
+const ChineseFont = "a Chinese font"
+
+// ChromiumPath is the variable that names a Chromium that is not Debian's.
+const ChromiumPath = "MAODIAN_CHROMIUM"
+
+// ForTests is what the tests need and nothing here builds.
+func ForTests() []Need {
+	return []Need{
+		{"chromium", "chromium", "shows people's pages to the browser tests"},
+		{"fc-list", "fontconfig", "tells which fonts are there"},
+		{ChineseFont, "fonts-wqy-microhei", "Chinese text on screenshots; the smallest that there is"},
+	}
+}
+
+// ForCluster is everything that the cluster does not build itself.
+func ForCluster() []Need {
 	return []Need{
 		{"containerd", "containerd", "runs the containers of each node"},
 		{"ctr", "containerd", "loads images without a registry"},
@@ -35,10 +50,11 @@ func Needs() []Need {
 
 // System is the machine; tests replace it.
 type System struct {
-	Has  func(program string) bool
-	Root bool
-	APT  bool // apt-get is there
-	Run  func(ctx context.Context, name string, args ...string) error
+	Needs []Need
+	Has   func(program string) bool
+	Root  bool
+	APT   bool // apt-get is there
+	Run   func(ctx context.Context, name string, args ...string) error
 }
 
 // sbin holds programs that PATH often lacks.
@@ -52,11 +68,10 @@ func WithSbin(path string) string {
 	return path + ":" + sbin
 }
 
-// Host is this machine; the output of apt-get goes to out.
-func Host(out io.Writer) System {
-	has := func(p string) bool { _, err := exec.LookPath(p); return err == nil }
+// Host is this machine, which shall have what is needed; the output of apt-get goes to out.
+func Host(needs []Need, out io.Writer) System {
 	return System{
-		Has: has, Root: os.Geteuid() == 0, APT: has("apt-get"),
+		Needs: needs, Has: has, Root: os.Geteuid() == 0, APT: has("apt-get"),
 		Run: func(ctx context.Context, name string, args ...string) error {
 			cmd := exec.CommandContext(ctx, name, args...)
 			cmd.Stdout, cmd.Stderr = out, out
@@ -66,9 +81,22 @@ func Host(out io.Writer) System {
 	}
 }
 
+// has looks for a need on this machine.
+func has(program string) bool {
+	switch {
+	case program == ChineseFont:
+		out, err := exec.Command("fc-list", ":lang=zh-cn", "file").Output()
+		return err == nil && len(out) > 0
+	case program == "chromium" && os.Getenv(ChromiumPath) != "":
+		return true // the tests say so if that is none
+	}
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
 // Missing lists what is not there.
 func (s System) Missing() []Need {
-	return slices.DeleteFunc(Needs(), func(n Need) bool { return s.Has(n.Program) })
+	return slices.DeleteFunc(slices.Clone(s.Needs), func(n Need) bool { return s.Has(n.Program) })
 }
 
 // Check is an error that names everything that is missing, and the command that helps.

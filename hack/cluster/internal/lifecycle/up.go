@@ -40,7 +40,7 @@ func (m *Manager) Up(ctx context.Context, c config.Cluster, images []string) err
 	if os.Geteuid() != 0 {
 		return errors.New("only root may start a cluster: it needs namespaces, mounts and cgroups")
 	}
-	if err := debian.Host(m.Out).Check(); err != nil {
+	if err := debian.Host(debian.ForCluster(), m.Out).Check(); err != nil {
 		return err
 	}
 	if err := bridgeFilter(ctx); err != nil {

@@ -133,6 +133,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: ledgerID
       type:
         scalar: string
+    - name: notice
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreNotice
     - name: observedGeneration
       type:
         scalar: numeric
@@ -432,6 +435,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: rightsChannel
       type:
         scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.NoticeStore
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: revision
+      type:
+        scalar: numeric
+    - name: staleConsents
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.PolicyIdentities
   map:
     fields:
@@ -635,12 +650,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: publishedHash
+      type:
+        scalar: string
     - name: publishedRevision
       type:
         scalar: numeric
     - name: publishedTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: stores
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.NoticeStore
+          elementRelationship: associative
+          keys:
+          - name
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ProcessorIdentity
   map:
     fields:
@@ -1009,6 +1035,18 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreEngine
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreNotice
+  map:
+    fields:
+    - name: contentHash
+      type:
+        scalar: string
+    - name: revision
+      type:
+        scalar: numeric
+    - name: staleConsents
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreStorage
   map:
     fields:

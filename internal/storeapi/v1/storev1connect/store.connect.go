@@ -86,6 +86,15 @@ const (
 	// IntakeServiceErasePersonProcedure is the fully-qualified name of the IntakeService's ErasePerson
 	// RPC.
 	IntakeServiceErasePersonProcedure = "/maodian.store.v1.IntakeService/ErasePerson"
+	// IntakeServiceAskGuardianProcedure is the fully-qualified name of the IntakeService's AskGuardian
+	// RPC.
+	IntakeServiceAskGuardianProcedure = "/maodian.store.v1.IntakeService/AskGuardian"
+	// IntakeServiceGetGuardianCaseProcedure is the fully-qualified name of the IntakeService's
+	// GetGuardianCase RPC.
+	IntakeServiceGetGuardianCaseProcedure = "/maodian.store.v1.IntakeService/GetGuardianCase"
+	// IntakeServiceAnswerGuardianProcedure is the fully-qualified name of the IntakeService's
+	// AnswerGuardian RPC.
+	IntakeServiceAnswerGuardianProcedure = "/maodian.store.v1.IntakeService/AnswerGuardian"
 	// DispatchServiceLeaseProcedure is the fully-qualified name of the DispatchService's Lease RPC.
 	DispatchServiceLeaseProcedure = "/maodian.store.v1.DispatchService/Lease"
 	// DispatchServiceReportProcedure is the fully-qualified name of the DispatchService's Report RPC.
@@ -432,6 +441,12 @@ type IntakeServiceClient interface {
 	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
 	// ErasePerson removes a person for good.
 	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
+	// AskGuardian makes the link by which a guardian may answer for a minor.
+	AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error)
+	// GetGuardianCase tells what a guardian is asked.
+	GetGuardianCase(context.Context, *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error)
+	// AnswerGuardian stores what a guardian says.
+	AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error)
 }
 
 // NewIntakeServiceClient constructs a client for the maodian.store.v1.IntakeService service. By
@@ -487,18 +502,39 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
 			connect.WithClientOptions(opts...),
 		),
+		askGuardian: connect.NewClient[v1.AskGuardianRequest, v1.AskGuardianResponse](
+			httpClient,
+			baseURL+IntakeServiceAskGuardianProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("AskGuardian")),
+			connect.WithClientOptions(opts...),
+		),
+		getGuardianCase: connect.NewClient[v1.GetGuardianCaseRequest, v1.GetGuardianCaseResponse](
+			httpClient,
+			baseURL+IntakeServiceGetGuardianCaseProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("GetGuardianCase")),
+			connect.WithClientOptions(opts...),
+		),
+		answerGuardian: connect.NewClient[v1.AnswerGuardianRequest, v1.AnswerGuardianResponse](
+			httpClient,
+			baseURL+IntakeServiceAnswerGuardianProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("AnswerGuardian")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // intakeServiceClient implements IntakeServiceClient.
 type intakeServiceClient struct {
-	recordEvent    *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
-	getPreferences *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
-	recordChoices  *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
-	getRecord      *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
-	correctRecord  *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
-	makeRequest    *connect.Client[v1.MakeRequestRequest, v1.MakeRequestResponse]
-	erasePerson    *connect.Client[v1.ErasePersonRequest, v1.ErasePersonResponse]
+	recordEvent     *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
+	getPreferences  *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
+	recordChoices   *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
+	getRecord       *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
+	correctRecord   *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
+	makeRequest     *connect.Client[v1.MakeRequestRequest, v1.MakeRequestResponse]
+	erasePerson     *connect.Client[v1.ErasePersonRequest, v1.ErasePersonResponse]
+	askGuardian     *connect.Client[v1.AskGuardianRequest, v1.AskGuardianResponse]
+	getGuardianCase *connect.Client[v1.GetGuardianCaseRequest, v1.GetGuardianCaseResponse]
+	answerGuardian  *connect.Client[v1.AnswerGuardianRequest, v1.AnswerGuardianResponse]
 }
 
 // RecordEvent calls maodian.store.v1.IntakeService.RecordEvent.
@@ -564,6 +600,33 @@ func (c *intakeServiceClient) ErasePerson(ctx context.Context, req *v1.ErasePers
 	return nil, err
 }
 
+// AskGuardian calls maodian.store.v1.IntakeService.AskGuardian.
+func (c *intakeServiceClient) AskGuardian(ctx context.Context, req *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error) {
+	response, err := c.askGuardian.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetGuardianCase calls maodian.store.v1.IntakeService.GetGuardianCase.
+func (c *intakeServiceClient) GetGuardianCase(ctx context.Context, req *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error) {
+	response, err := c.getGuardianCase.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AnswerGuardian calls maodian.store.v1.IntakeService.AnswerGuardian.
+func (c *intakeServiceClient) AnswerGuardian(ctx context.Context, req *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error) {
+	response, err := c.answerGuardian.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // IntakeServiceHandler is an implementation of the maodian.store.v1.IntakeService service.
 type IntakeServiceHandler interface {
 	// RecordEvent stores one callback event; it is on disk when the answer comes.
@@ -580,6 +643,12 @@ type IntakeServiceHandler interface {
 	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
 	// ErasePerson removes a person for good.
 	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
+	// AskGuardian makes the link by which a guardian may answer for a minor.
+	AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error)
+	// GetGuardianCase tells what a guardian is asked.
+	GetGuardianCase(context.Context, *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error)
+	// AnswerGuardian stores what a guardian says.
+	AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error)
 }
 
 // NewIntakeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -631,6 +700,24 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intakeServiceAskGuardianHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceAskGuardianProcedure,
+		svc.AskGuardian,
+		connect.WithSchema(intakeServiceMethods.ByName("AskGuardian")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceGetGuardianCaseHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceGetGuardianCaseProcedure,
+		svc.GetGuardianCase,
+		connect.WithSchema(intakeServiceMethods.ByName("GetGuardianCase")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceAnswerGuardianHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceAnswerGuardianProcedure,
+		svc.AnswerGuardian,
+		connect.WithSchema(intakeServiceMethods.ByName("AnswerGuardian")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.IntakeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case IntakeServiceRecordEventProcedure:
@@ -647,6 +734,12 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceMakeRequestHandler.ServeHTTP(w, r)
 		case IntakeServiceErasePersonProcedure:
 			intakeServiceErasePersonHandler.ServeHTTP(w, r)
+		case IntakeServiceAskGuardianProcedure:
+			intakeServiceAskGuardianHandler.ServeHTTP(w, r)
+		case IntakeServiceGetGuardianCaseProcedure:
+			intakeServiceGetGuardianCaseHandler.ServeHTTP(w, r)
+		case IntakeServiceAnswerGuardianProcedure:
+			intakeServiceAnswerGuardianHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -682,6 +775,18 @@ func (UnimplementedIntakeServiceHandler) MakeRequest(context.Context, *v1.MakeRe
 
 func (UnimplementedIntakeServiceHandler) ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.ErasePerson is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.AskGuardian is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) GetGuardianCase(context.Context, *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetGuardianCase is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.AnswerGuardian is not implemented"))
 }
 
 // DispatchServiceClient is a client for the maodian.store.v1.DispatchService service.

@@ -101,6 +101,9 @@ func (s *Server) DialContext(ctx context.Context, network, addr string) (net.Con
 	return (&net.Dialer{}).DialContext(ctx, network, s.address)
 }
 
+// Addr is where the twin listens, for clients that choose names by themselves.
+func (s *Server) Addr() string { return s.address }
+
 // SetDown makes a host unreachable for new connections, or reachable again.
 func (s *Server) SetDown(host string, down bool) {
 	s.mu.Lock()

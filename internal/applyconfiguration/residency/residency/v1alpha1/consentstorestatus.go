@@ -32,6 +32,8 @@ type ConsentStoreStatusApplyConfiguration struct {
 	Requests *RequestStateApplyConfiguration `json:"requests,omitempty"`
 	// bundle is the policy view that the store works with.
 	Bundle *BundleStateApplyConfiguration `json:"bundle,omitempty"`
+	// notice is what the ledger knows of the notice. Unset means that it has taken none.
+	Notice *StoreNoticeApplyConfiguration `json:"notice,omitempty"`
 	// endpoint is the address of the store inside the cluster.
 	Endpoint *string `json:"endpoint,omitempty"`
 }
@@ -108,6 +110,14 @@ func (b *ConsentStoreStatusApplyConfiguration) WithRequests(value *RequestStateA
 // If called multiple times, the Bundle field is set to the value of the last call.
 func (b *ConsentStoreStatusApplyConfiguration) WithBundle(value *BundleStateApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
 	b.Bundle = value
+	return b
+}
+
+// WithNotice sets the Notice field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Notice field is set to the value of the last call.
+func (b *ConsentStoreStatusApplyConfiguration) WithNotice(value *StoreNoticeApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
+	b.Notice = value
 	return b
 }
 

@@ -28,9 +28,11 @@ type NoticeRecipientApplyConfiguration struct {
 	Purposes []metav1alpha1.Purpose `json:"purposes,omitempty"`
 	// categories lists the data that the recipient receives.
 	Categories []residencyv1alpha1.DataCategory `json:"categories,omitempty"`
-	// method says how the recipient processes them. Unset leaves the item out of the page.
+	// method says how the recipient processes them (PIPL 23, 39). Unset, the page says how they
+	// are handed over; with sensitive data it must be set.
 	Method *metav1alpha1.LocalizedText `json:"method,omitempty"`
-	// rightsChannel is the https address where people use their rights against the recipient.
+	// rightsChannel is the https address where people use their rights against the recipient
+	// (PIPL 39).
 	RightsChannel *string `json:"rightsChannel,omitempty"`
 }
 

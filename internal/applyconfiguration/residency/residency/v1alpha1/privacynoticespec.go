@@ -17,28 +17,34 @@ import (
 type PrivacyNoticeSpecApplyConfiguration struct {
 	// revision numbers the text. It grows with every change.
 	Revision *int32 `json:"revision,omitempty"`
-	// processor is who answers for the data.
+	// processor is who answers for the data (PIPL 17).
 	Processor *NoticeProcessorApplyConfiguration `json:"processor,omitempty"`
-	// purposes lists what the data are used for, each with the data it needs.
+	// purposes lists what the data are used for, each with the data it needs (PIPL 17).
 	Purposes []NoticePurposeApplyConfiguration `json:"purposes,omitempty"`
-	// recipients lists everybody else who receives data. Unset means nobody.
+	// recipients lists everybody else who receives data (PIPL 23, 39; NDSMR 21). Unset means
+	// nobody.
 	Recipients []NoticeRecipientApplyConfiguration `json:"recipients,omitempty"`
-	// retentionDays is how long data are kept after the last contact; then they are erased.
+	// retentionDays is how long data are kept after the last contact; then they are erased
+	// (PIPL 17).
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
-	// storagePlace is where the data rest, in words.
+	// storagePlace is where the data rest, in words (CHILD 10).
 	StoragePlace *string `json:"storagePlace,omitempty"`
-	// rights says which rights people have and how they use them, withdrawal included.
+	// rights says which rights people have and how they use them, withdrawal included
+	// (PIPL 17, NDSMR 21).
 	Rights *metav1alpha1.LocalizedText `json:"rights,omitempty"`
-	// refusal says what follows when somebody refuses.
+	// refusal says what follows when somebody refuses (PIPL 16, CHILD 10).
 	Refusal *metav1alpha1.LocalizedText `json:"refusal,omitempty"`
-	// method says how data are processed. Unset leaves the item out of the page.
+	// method says how data are processed (PIPL 17). Unset, the page shows the standard text of
+	// docs/spec; with sensitive data it must be set.
 	Method *metav1alpha1.LocalizedText `json:"method,omitempty"`
-	// safeguards says how data are protected. Unset leaves the item out of the page.
+	// safeguards says how data are protected (CHILD 10, advised by PIPL 39). Unset, the page
+	// shows the standard text; with data of children it must be set.
 	Safeguards *metav1alpha1.LocalizedText `json:"safeguards,omitempty"`
-	// automatedDecision says by which principle people are selected and how to object.
-	// Unset leaves the item out of the page.
+	// automatedDecision says by which principle people are selected and how to object (PIPL
+	// 24). Unset, the page shows the standard text where people are scored.
 	AutomatedDecision *metav1alpha1.LocalizedText `json:"automatedDecision,omitempty"`
-	// complaints says where people can complain. Unset leaves the item out of the page.
+	// complaints says where people can complain (NDSMR 20, CHILD 10). Unset, the page shows the
+	// standard text; with data of children it must be set.
 	Complaints *metav1alpha1.LocalizedText `json:"complaints,omitempty"`
 }
 

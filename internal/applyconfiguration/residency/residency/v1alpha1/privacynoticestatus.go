@@ -15,14 +15,19 @@ import (
 //
 // PrivacyNoticeStatus is what the manager observed.
 type PrivacyNoticeStatusApplyConfiguration struct {
-	// conditions are Ready, and Reconciling or Stalled.
+	// conditions are Ready, OwnWords, and Reconciling or Stalled.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that this status describes; -1 means none yet.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// publishedRevision is the revision that people read now. Unset means none.
 	PublishedRevision *int32 `json:"publishedRevision,omitempty"`
+	// publishedHash is the SHA-256 of every word that people read in that revision. A consent
+	// is bound to it.
+	PublishedHash *string `json:"publishedHash,omitempty"`
 	// publishedTime is when that revision was published. A consent must be younger.
 	PublishedTime *metav1.Time `json:"publishedTime,omitempty"`
+	// stores tells, for each store that asks people by this notice, whom it has to ask again.
+	Stores []NoticeStoreApplyConfiguration `json:"stores,omitempty"`
 }
 
 // PrivacyNoticeStatusApplyConfiguration constructs a declarative configuration of the PrivacyNoticeStatus type for use with
@@ -60,10 +65,31 @@ func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedRevision(value int3
 	return b
 }
 
+// WithPublishedHash sets the PublishedHash field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PublishedHash field is set to the value of the last call.
+func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedHash(value string) *PrivacyNoticeStatusApplyConfiguration {
+	b.PublishedHash = &value
+	return b
+}
+
 // WithPublishedTime sets the PublishedTime field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the PublishedTime field is set to the value of the last call.
 func (b *PrivacyNoticeStatusApplyConfiguration) WithPublishedTime(value metav1.Time) *PrivacyNoticeStatusApplyConfiguration {
 	b.PublishedTime = &value
+	return b
+}
+
+// WithStores adds the given value to the Stores field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Stores field.
+func (b *PrivacyNoticeStatusApplyConfiguration) WithStores(values ...*NoticeStoreApplyConfiguration) *PrivacyNoticeStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithStores")
+		}
+		b.Stores = append(b.Stores, *values[i])
+	}
 	return b
 }
