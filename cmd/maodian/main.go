@@ -5,6 +5,7 @@
 //	maodian gateway  --config FILE   callbacks and the consent page of a WeChatAccount
 //	maodian dispatch --config FILE   one worker of a campaign's run
 //	maodian transfer --config FILE   one DataTransfer
+//	maodian officer  --config FILE   answers people's requests about their own data
 //	maodian twin     --config FILE   an offline twin of the WeChat platform
 package main
 
@@ -24,13 +25,14 @@ import (
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 	"github.com/maodian-dev/maodian/internal/dataplane/dispatch"
 	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
+	"github.com/maodian-dev/maodian/internal/dataplane/officer"
 	"github.com/maodian-dev/maodian/internal/dataplane/store"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
 	ledger "github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/wechat/twin"
 )
 
-const usage = "usage: maodian store|gateway|dispatch|transfer|twin --config FILE"
+const usage = "usage: maodian store|gateway|dispatch|transfer|officer|twin --config FILE"
 
 // version is set by the linker.
 var version = "dev"
@@ -46,6 +48,7 @@ func main() {
 type arguments struct {
 	config, level string
 	audit         dispatch.Audit
+	task          officer.Task
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -66,6 +69,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fs.StringVar(&a.audit.URL, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
 		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
 		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
+	}
+	if args[0] == "officer" {
+		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer or erase")
+		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request")
+		fs.StringVar(&a.task.Outcome, "outcome", "", "what became of it: Done or Refused")
+		fs.StringVar(&a.task.Account, "account", "", "the WeChatAccount that an openid belongs to")
+		fs.StringVar(&a.task.OpenIDFile, "openid-file", "", "file that holds the openid")
+		fs.StringVar(&a.task.Out, "out", "", "file to write, on a volume in the region")
 	}
 	if err := fs.Parse(args[1:]); err != nil {
 		return 2
@@ -122,6 +133,9 @@ var parts = map[string]func(context.Context, arguments, io.Writer) error{
 	},
 	"transfer": func(ctx context.Context, a arguments, _ io.Writer) error {
 		return load(ctx, a, &transfer.Config{}, func(ctx context.Context, c *transfer.Config) error { return transfer.Run(ctx, *c) })
+	},
+	"officer": func(ctx context.Context, a arguments, _ io.Writer) error {
+		return load(ctx, a, &officer.Config{}, func(ctx context.Context, c *officer.Config) error { return officer.Run(ctx, *c, a.task) })
 	},
 	"twin": func(ctx context.Context, a arguments, _ io.Writer) error {
 		c, err := twin.LoadConfig(a.config)

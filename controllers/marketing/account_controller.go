@@ -147,7 +147,7 @@ func (r *AccountReconciler) apply(ctx context.Context, s *accountScope) (*condit
 	in := desired.GatewayInput{
 		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, CIDRs: s.policy.Spec.Network.CIDRs, Store: s.store.Name,
 		AppID: a.Spec.AppID, Hosts: texts(a.Spec.APIHosts), CredentialsSecret: a.Spec.CredentialsSecretRef.Name,
-		WithdrawKeywords: texts(a.Spec.MenuKeywords.Withdraw), Templates: templatesOf(a.Name, s.campaigns), Replicas: gatewayReplicas,
+		WithdrawKeywords: texts(a.Spec.MenuKeywords.Withdraw), Templates: templatesOf(a.Name, s.campaigns), PublicHost: a.Spec.PublicHost, Replicas: gatewayReplicas,
 	}
 	children, err := desired.GatewayChildren(in)
 	if err != nil {

@@ -167,8 +167,13 @@ func (r *StoreReconciler) ensureCertificates(ctx context.Context, s *storeScope)
 	if err != nil {
 		return nil, err
 	}
-	role := identity.Role{Kind: identity.Store, Namespace: cs.Namespace, Store: cs.Name}
-	return nil, r.Issuer.EnsureLeaf(ctx, role, desired.StoreTLSName(cs.Name), owner, desired.Labels(desired.Store, cs.Name))
+	for kind, secret := range map[identity.Kind]string{identity.Store: desired.StoreTLSName(cs.Name), identity.Officer: desired.OfficerTLSName(cs.Name)} {
+		role := identity.Role{Kind: kind, Namespace: cs.Namespace, Store: cs.Name}
+		if err := r.Issuer.EnsureLeaf(ctx, role, secret, owner, desired.Labels(desired.Store, cs.Name)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 func (r *StoreReconciler) input(s *storeScope, ledger string, create bool) (desired.StoreInput, error) {
@@ -226,6 +231,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 	size, bytes := s.answer.GetLogSize(), s.answer.GetSizeBytes()
 	cs.Status.Ledger = residencyv1.LedgerState{Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
+	r.tellRequests(s)
 	cs.Status.Notice = takenNotice(s.answer)
 	return nil, r.settleLedger(ctx, s)
 }

@@ -114,7 +114,10 @@ func (s *storeScope) unplaced() *conditions.Outcome {
 
 // unanswered tells why a placed store gives no answer.
 func (r *StoreReconciler) unanswered(s *storeScope, err error) *conditions.Outcome {
-	if refusedLedger(s.pod) || storeclient.Word(err) == string(residencyv1.ReasonLedgerMissing) {
+	if ended(s.pod, residencyv1.ReasonKeysMissing) {
+		return conditions.Stall(residencyv1.ReasonKeysMissing, "the file of people's keys is missing, or older than the ledger, and the store refuses to start: put its newest copy back")
+	}
+	if ended(s.pod, residencyv1.ReasonLedgerMissing) || storeclient.Word(err) == string(residencyv1.ReasonLedgerMissing) {
 		return conditions.Stall(residencyv1.ReasonLedgerMissing, "the volume does not hold ledger %s, and the store refuses to start: restore the volume", s.store.Status.LedgerID)
 	}
 	if word := storeclient.Word(err); word != "" {
@@ -126,15 +129,15 @@ func (r *StoreReconciler) unanswered(s *storeScope, err error) *conditions.Outco
 	return conditions.Wait(residencyv1.ReasonStoreStarting, "the pod is placed and does not answer yet")
 }
 
-// refusedLedger tells whether the store ended with the word for a missing ledger. Nothing
+// ended tells whether the store ended with this word, as when its ledger is missing. Nothing
 // else of what a container writes is looked at, and nothing is copied.
-func refusedLedger(pod *corev1.Pod) bool {
+func ended(pod *corev1.Pod, word metav1alpha1.ConditionReason) bool {
 	if pod == nil {
 		return false
 	}
 	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
 		for _, state := range []corev1.ContainerState{c.State, c.LastTerminationState} {
-			if t := state.Terminated; t != nil && c.Name == string(desired.Store) && strings.Contains(t.Message, string(residencyv1.ReasonLedgerMissing)) {
+			if t := state.Terminated; t != nil && c.Name == string(desired.Store) && strings.Contains(t.Message, string(word)) {
 				return true
 			}
 		}

@@ -275,6 +275,10 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 			Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Message: `{"msg":"LedgerMissing: empty"}`}}}}
 	})
 	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonLedgerMissing)
+	rig.PodStatus(t, pod, func(st *corev1.PodStatus) {
+		st.ContainerStatuses[0].LastTerminationState.Terminated.Message = `{"msg":"KeysMissing: older"}`
+	})
+	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonKeysMissing)
 }
 
 func TestAVolumeOutsideIsFound(t *testing.T) {

@@ -40,6 +40,7 @@ type (
 		ExtraCAFile      string             `json:"extraCAFile,omitempty"`
 		WithdrawKeywords []string           `json:"withdrawKeywords"`
 		Templates        []string           `json:"templates,omitempty"`
+		PublicHost       string             `json:"publicHost,omitempty"`
 	}
 
 	dispatchConfig struct {

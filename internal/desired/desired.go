@@ -24,6 +24,7 @@ const (
 	Gateway  Component = "gateway"
 	Dispatch Component = "dispatch"
 	Transfer Component = "transfer"
+	Officer  Component = "officer" // of the pods that answer people's requests; nothing here makes them
 )
 
 // Ports of the data plane.

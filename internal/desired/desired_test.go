@@ -40,7 +40,7 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 	add("store", store, err)
 	gateway, err := GatewayChildren(GatewayInput{
 		Owner: owner("WeChatAccount", "brand"), Placement: at, Platform: platform, CIDRs: cidrs, Store: "brand-store", AppID: "wx0123456789abcdef",
-		Hosts: []string{"sh.api.weixin.qq.com"}, CredentialsSecret: "brand-wechat", WithdrawKeywords: []string{"退订", "TD"}, Templates: []string{"T1"}, Replicas: 2,
+		Hosts: []string{"sh.api.weixin.qq.com"}, CredentialsSecret: "brand-wechat", WithdrawKeywords: []string{"退订", "TD"}, Templates: []string{"T1"}, PublicHost: "wx.brand.example", Replicas: 2,
 	})
 	add("gateway", gateway, err)
 	dispatch, err := DispatchChildren(DispatchInput{

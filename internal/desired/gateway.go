@@ -21,6 +21,7 @@ type GatewayInput struct {
 	CredentialsSecret string
 	WithdrawKeywords  []string
 	Templates         []string // that the consent page asks subscriptions for
+	PublicHost        string   // where people reach the consent page; empty: nobody is invited to it
 	Replicas          int32
 }
 
@@ -37,6 +38,7 @@ func GatewayChildren(in GatewayInput) ([]runtime.ApplyConfiguration, error) {
 		Account: in.Owner.Name, AppID: in.AppID, Hosts: in.Hosts, Listen: ":8080", HealthListen: ":8081",
 		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath,
 		ExtraCAFile: in.Platform.extraCAFile(), WithdrawKeywords: in.WithdrawKeywords, Templates: in.Templates,
+		PublicHost: in.PublicHost,
 	})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func componentPeer(c Component) *networkingac.NetworkPolicyPeerApplyConfiguratio
 // storePolicy: the store is asked and never asks.
 func storePolicy(in StoreInput) *networkingac.NetworkPolicyApplyConfiguration {
 	asks := networkingac.NetworkPolicyIngressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
-		WithFrom(componentPeer(Gateway), componentPeer(Dispatch), componentPeer(Transfer), namespacePeer(in.Platform.SystemNamespace))
+		WithFrom(componentPeer(Gateway), componentPeer(Dispatch), componentPeer(Transfer), componentPeer(Officer), namespacePeer(in.Platform.SystemNamespace))
 	return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, nil)
 }
 

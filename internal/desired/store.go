@@ -38,6 +38,10 @@ func StoreClaimName(store string) string { return "data-" + store + "-0" }
 // StorePodName names the store's one pod.
 func StorePodName(store string) string { return store + "-0" }
 
+// OfficerTLSName names the Secret of the certificate with which people's requests are
+// answered, by a Job that somebody starts in the region.
+func OfficerTLSName(store string) string { return store + "-officer-tls" }
+
 // StoreTLSName names the Secret of the store's certificate.
 func StoreTLSName(store string) string { return store + "-store-tls" }
 

@@ -52,6 +52,7 @@ type StoreState struct {
 	NonSensitive, Sensitive string
 	AnyoneConsents          bool
 	Size                    string // of every audience
+	Requests                *storev1.RequestCounts
 	Invalid                 string // what is wrong with every expression; empty: nothing
 	Plan                    *storev1.Run
 	Declare                 string // state of a transfer once declared
@@ -133,6 +134,7 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 	return &storev1.GetStatusResponse{
 		LedgerId: s.state.LedgerID, Subjects: s.state.Subjects, LogSize: 7, LogRoot: "abcd", SizeBytes: 4096,
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
+		Requests:       s.state.Requests,
 		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused, StaleConsents: s.state.Stale,
 	}, nil
 }

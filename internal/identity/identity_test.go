@@ -12,6 +12,7 @@ func TestRole_RoundTrip(t *testing.T) {
 	for _, r := range []identity.Role{
 		{Kind: identity.Store, Namespace: "brand-cn", Store: "brand-store"},
 		{Kind: identity.Manager, Namespace: "brand-cn", Store: "brand-store"},
+		{Kind: identity.Officer, Namespace: "brand-cn", Store: "brand-store"},
 		{Kind: identity.Gateway, Namespace: "brand-cn", Store: "brand-store", Name: "brand"},
 		{Kind: identity.Dispatch, Namespace: "brand-cn", Store: "brand-store", Name: "spring-tea", Run: "r-1"},
 		{Kind: identity.Transfer, Namespace: "brand-cn", Store: "brand-store", Name: "leads", Run: "t-1"},

@@ -23,6 +23,7 @@ const (
 	Gateway  Kind = "gateway"
 	Dispatch Kind = "dispatch"
 	Transfer Kind = "transfer"
+	Officer  Kind = "officer" // who answers people's requests, in the region
 )
 
 // trustDomain of every Maodian certificate.
@@ -45,7 +46,7 @@ var segment = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 // names tells how many of Name and Run a kind has.
 func (k Kind) names() int {
 	switch k {
-	case Store, Manager:
+	case Store, Manager, Officer:
 		return 0
 	case Gateway:
 		return 1

@@ -93,6 +93,8 @@ type Ledger interface {
 	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
+	Rights
+
 	// Verify recomputes the log from its rows.
 	Verify(ctx context.Context) (Verified, error)
 	Close() error
@@ -109,6 +111,7 @@ type Status struct {
 	ViewIssued time.Time
 	Year       int
 	Counter    transfer.Counter
+	Requests   Requests
 
 	// Notice is the newest text that the ledger has taken; zero: none.
 	Notice notice.Version
@@ -141,6 +144,8 @@ type Recorded struct {
 	Duplicate bool
 	// Acknowledged: nothing further is sent for what was withdrawn, if anything was.
 	Acknowledged bool
+	// MayAsk: an invitation to the consent page may be sent now, once.
+	MayAsk bool
 	// Guardian is how far a guardian's consent is; empty where none is needed.
 	Guardian consent.GuardianState
 }

@@ -32,12 +32,13 @@ const (
 	compressAtLeast = 4 << 10
 )
 
-// Client holds the four services of a store; a certificate opens those of its role.
+// Client holds the five services of a store; a certificate opens those of its role.
 type Client struct {
 	Control  storev1connect.ControlServiceClient
 	Intake   storev1connect.IntakeServiceClient
 	Dispatch storev1connect.DispatchServiceClient
 	Transfer storev1connect.TransferServiceClient
+	Officer  storev1connect.OfficerServiceClient
 
 	transport *http.Transport
 }
@@ -59,6 +60,7 @@ func New(src identity.Source, cfg Config) *Client {
 		Intake:    storev1connect.NewIntakeServiceClient(c, url, opts),
 		Dispatch:  storev1connect.NewDispatchServiceClient(c, url, opts),
 		Transfer:  storev1connect.NewTransferServiceClient(c, url, opts),
+		Officer:   storev1connect.NewOfficerServiceClient(c, url, opts),
 		transport: t,
 	}
 }

@@ -70,6 +70,15 @@ type WeChatAccountSpec struct {
 	// menuKeywords says what people write in the chat to use their rights.
 	// +required
 	MenuKeywords MenuKeywords `json:"menuKeywords,omitempty,omitzero"`
+
+	// publicHost is the host name under which people reach the consent page, as it is entered
+	// in the platform's console. A new follower is then sent the page's address, at most once in
+	// thirty days and never soon after a refusal. Unset: nobody is invited.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$`
+	PublicHost string `json:"publicHost,omitempty"`
 }
 
 // MenuKeywords says what people write in the chat to use their rights.

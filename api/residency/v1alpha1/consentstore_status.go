@@ -14,6 +14,10 @@ const ConditionPlaced metav1alpha1.ConditionType = "Placed"
 // want. The store itself may be well while it is not. Only ConsentStore has it.
 const ConditionVolumeReady metav1alpha1.ConditionType = "VolumeReady"
 
+// ConditionRequestsAnswered says whether every request of a person about their own data is
+// answered in time. Only ConsentStore has it.
+const ConditionRequestsAnswered metav1alpha1.ConditionType = "RequestsAnswered"
+
 // Reasons of ConsentStore, beside those in api/meta/v1alpha1 and NoEligibleNode.
 const (
 	// ReasonPlacementProven is used with Placed (True), and with Ready (True) when the store
@@ -22,6 +26,12 @@ const (
 
 	// ReasonVolumeAsDeclared is used with VolumeReady (True).
 	ReasonVolumeAsDeclared metav1alpha1.ConditionReason = "VolumeAsDeclared"
+
+	// ReasonRequestsInTime is used with RequestsAnswered (True): none is open past its due date.
+	ReasonRequestsInTime metav1alpha1.ConditionReason = "RequestsInTime"
+
+	// ReasonRequestsOverdue is used with RequestsAnswered (False): at least one is.
+	ReasonRequestsOverdue metav1alpha1.ConditionReason = "RequestsOverdue"
 
 	// ReasonClaimNotGrown is used with VolumeReady (False) when the claim may not grow to the
 	// size declared.
@@ -50,6 +60,10 @@ const (
 	// ReasonLedgerMissing is used with Ready (False) and Stalled (True) when the volume holds
 	// no ledger or another one than `status.ledgerID`; the store then refuses to start.
 	ReasonLedgerMissing metav1alpha1.ConditionReason = "LedgerMissing"
+
+	// ReasonKeysMissing is used with Ready (False) and Stalled (True) when the file of people's
+	// keys is missing, or older than the ledger; the store then refuses to start.
+	ReasonKeysMissing metav1alpha1.ConditionReason = "KeysMissing"
 
 	// ReasonEngineUnsupported is used with Ready (False) and Stalled (True) when this version
 	// cannot run the engine.
@@ -98,6 +112,10 @@ type ConsentStoreStatus struct {
 	// subjects is the number of people in the store.
 	// +optional
 	Subjects metav1alpha1.PeopleCount `json:"subjects,omitempty"`
+
+	// requests counts what people ask about their own data and somebody must answer.
+	// +optional
+	Requests RequestState `json:"requests,omitempty,omitzero"`
 
 	// bundle is the policy view that the store works with.
 	// +optional
@@ -210,6 +228,22 @@ type LedgerState struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	SizeBytes *int64 `json:"sizeBytes,omitempty"`
+}
+
+// RequestState counts open requests of people about their own data (PIPL 44 to 50).
+// +kubebuilder:validation:MinProperties=1
+type RequestState struct {
+	// open is how many wait for an answer.
+	// +optional
+	Open metav1alpha1.PeopleCount `json:"open,omitempty"`
+
+	// overdue is how many of them are past their due date.
+	// +optional
+	Overdue metav1alpha1.PeopleCount `json:"overdue,omitempty"`
+
+	// nextDueTime is until when the oldest open one must be answered. Unset means that none is open.
+	// +optional
+	NextDueTime metav1.Time `json:"nextDueTime,omitempty,omitzero"`
 }
 
 // BundleState is the policy view that the store works with.

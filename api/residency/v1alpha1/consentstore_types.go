@@ -122,6 +122,8 @@ type StoreEncryption struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Region",type=string,priority=1,JSONPath=`.status.proofOfPlacement.nodeRegion`
 // +kubebuilder:printcolumn:name="Volume",type=string,priority=1,JSONPath=`.status.proofOfPlacement.persistentVolume`
+// +kubebuilder:printcolumn:name="Answered",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="RequestsAnswered")].status`
+// +kubebuilder:printcolumn:name="Next due",type=date,priority=1,JSONPath=`.status.requests.nextDueTime`
 // +kubebuilder:printcolumn:name="Ledger",type=string,priority=1,JSONPath=`.status.ledgerID`
 // +kubebuilder:printcolumn:name="AskAgain",type=string,priority=1,JSONPath=`.status.notice.staleConsents`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z][-a-z0-9]{0,39}$')",message="`metadata.name` must begin with a letter and hold at most 40 letters, digits and dashes"

@@ -83,6 +83,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.RegulatoryHoldSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RegulatoryHoldStatus"):
 		return &residencyv1alpha1.RegulatoryHoldStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RequestState"):
+		return &residencyv1alpha1.RequestStateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyException"):
 		return &residencyv1alpha1.ResidencyExceptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyExceptionSpec"):

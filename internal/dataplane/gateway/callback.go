@@ -20,6 +20,11 @@ const success = "success"
 // withdrawnReply is sent only when nothing further can leave for what was withdrawn.
 const withdrawnReply = "您的撤回已生效，我们不会再向您推送营销信息。\nYour withdrawal has taken effect. We will not send you marketing messages."
 
+// invitation is what a new follower is answered with, once: the store says when (NDSMR 22(5)).
+// It asks for nothing by itself; the page does, item by item.
+const invitation = "您可以在此查看隐私告知，并逐项选择是否同意；不选择也不影响使用：https://%[1]s/consent\n" +
+	"Read the privacy notice and choose for each item here. Not choosing changes nothing: https://%[1]s/consent?lang=en"
+
 // verifyURL answers the console's check of the address.
 func (h *handler) verifyURL(w http.ResponseWriter, r *http.Request) {
 	echo, err := h.keys.VerifyURL(r.URL.Query(), h.Clock())
@@ -65,7 +70,9 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.writeError(w, r, problemStore, err)
 	case req.GetWithdraw() && res.GetWithdrawalAcknowledged():
-		h.reply(w, r, event, used)
+		h.reply(w, r, event, used, withdrawnReply)
+	case res.GetMayAsk() && h.PublicHost != "":
+		h.reply(w, r, event, used, fmt.Sprintf(invitation, h.PublicHost))
 	default:
 		answer(w, success)
 	}
@@ -107,14 +114,14 @@ func (h *handler) answers(in []callback.Subscription) []*storev1.SubscriptionAns
 	return out
 }
 
-// reply confirms a withdrawal in the chat. The event is on disk: if the reply cannot be
-// made, success is still the right answer.
-func (h *handler) reply(w http.ResponseWriter, r *http.Request, e callback.Event, key callback.AESKey) {
+// reply answers in the chat. The event is on disk: if the reply cannot be made, success is
+// still the right answer.
+func (h *handler) reply(w http.ResponseWriter, r *http.Request, e callback.Event, key callback.AESKey, text string) {
 	now := h.Clock()
 	nonce, err := h.sealer.draw(8)
 	if err == nil {
 		var sealed callback.Sealed
-		sealed, err = h.keys.Seal(key, textReply(e, withdrawnReply, now), fmt.Sprintf("%x", nonce), now, h.Random)
+		sealed, err = h.keys.Seal(key, textReply(e, text, now), fmt.Sprintf("%x", nonce), now, h.Random)
 		if err == nil {
 			w.Header().Set("Content-Type", "application/xml; charset=utf-8")
 			_, _ = w.Write(sealed.Reply())

@@ -207,21 +207,60 @@ func TestCallback_WithdrawalIsConfirmedWhenItHolds(t *testing.T) {
 	}
 	r.intake.unquiet = false
 	w := r.push(text)
+	plain := opened(t, w.Body.String())
+	for _, want := range []string{"<ToUserName>" + canary + "<", "<FromUserName>gh_0<", "撤回", "withdrawal"} {
+		if !strings.Contains(plain, want) {
+			t.Errorf("the reply lacks %s", want)
+		}
+	}
+}
+
+// opened decrypts a reply.
+func opened(t *testing.T, body string) string {
+	t.Helper()
 	keys := twintest.Keys(t)
 	var sealed callback.Sealed
 	for tag, to := range map[string]*string{"Encrypt": &sealed.Encrypt, "MsgSignature": &sealed.Signature, "TimeStamp": &sealed.Timestamp, "Nonce": &sealed.Nonce} {
-		_, rest, _ := strings.Cut(w.Body.String(), "<"+tag+">")
+		_, rest, _ := strings.Cut(body, "<"+tag+">")
 		value, _, _ := strings.Cut(rest, "</"+tag+">")
 		*to = strings.TrimSuffix(strings.TrimPrefix(value, "<![CDATA["), "]]>")
 	}
 	plain, _, err := keys.Open(keys.Query(sealed), sealed.Envelope("x"), start)
 	if err != nil {
-		t.Fatalf("the reply does not open: %v in %s", err, w.Body)
+		t.Fatalf("the reply does not open: %v in %s", err, body)
 	}
-	for _, want := range []string{"<ToUserName>" + canary + "<", "<FromUserName>gh_0<", "撤回", "withdrawal"} {
-		if !strings.Contains(string(plain), want) {
-			t.Errorf("the reply lacks %s", want)
-		}
+	return string(plain)
+}
+
+func TestCallback_InvitesWhereItMay(t *testing.T) {
+	for name, c := range map[string]struct {
+		may     bool
+		host    string
+		invited bool
+	}{
+		"a new follower":                    {true, host, true},
+		"who was asked, or said no":         {false, host, false},
+		"an account without public address": {true, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.host, r.intake.mayAsk = c.host, c.may
+			r.handler = r.replica()
+			w := r.push(event("subscribe", ""))
+			wantStatus(t, w, http.StatusOK)
+			if !c.invited {
+				if w.Body.String() != "success" {
+					t.Errorf("answered %s", w.Body)
+				}
+				return
+			}
+			text := opened(t, w.Body.String())
+			for _, want := range []string{"https://" + host + "/consent\n", "https://" + host + "/consent?lang=en", "隐私告知", "privacy notice"} {
+				if !strings.Contains(strings.ReplaceAll(text, "&#xA;", "\n"), want) {
+					t.Errorf("the invitation lacks %q: %s", want, text)
+				}
+			}
+		})
 	}
 }
 

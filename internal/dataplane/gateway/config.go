@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -34,6 +35,9 @@ type Config struct {
 	// Templates are those that the account uses. A permission for another one is not kept;
 	// a refusal always is. Empty: all are kept.
 	Templates []string `json:"templates"`
+	// PublicHost is where people reach the consent page. A new follower is sent its address
+	// once; empty: nobody is.
+	PublicHost string `json:"publicHost"`
 }
 
 // Validate checks what cannot be left to defaults, and sets these.
@@ -51,6 +55,9 @@ func (c *Config) Validate() error {
 		if fold(k) == "" {
 			return fmt.Errorf("%w: `withdrawKeywords[%d]` must not be blank", config.ErrConfig, i)
 		}
+	}
+	if strings.ContainsAny(c.PublicHost, "/ %@") {
+		return fmt.Errorf("%w: `publicHost` must be a host name, without scheme and path", config.ErrConfig)
 	}
 	if c.Listen == "" {
 		c.Listen = ":8080"

@@ -64,6 +64,8 @@ type fakeIntake struct {
 	events   []*storev1.RecordEventRequest
 	recorded []*storev1.RecordChoicesRequest
 	choices  map[string]*storev1.RecordChoicesRequest
+	rights   fakeRights
+	mayAsk   bool
 	links    fakeLinks
 }
 
@@ -85,7 +87,7 @@ func (f *fakeIntake) RecordEvent(ctx context.Context, r *storev1.RecordEventRequ
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := &storev1.RecordEventResponse{Duplicate: f.seen[string(r.GetDedupeKey())], WithdrawalAcknowledged: !f.unquiet}
+	out := &storev1.RecordEventResponse{Duplicate: f.seen[string(r.GetDedupeKey())], WithdrawalAcknowledged: !f.unquiet, MayAsk: f.mayAsk}
 	if !out.GetDuplicate() {
 		f.seen[string(r.GetDedupeKey())] = true
 		f.events = append(f.events, proto.CloneOf(r))
@@ -164,6 +166,7 @@ type rig struct {
 	seen     bytes.Buffer // every header that was sent to the browser
 	files    fs.FS
 	metrics  *metrics
+	host     string // public address of the page
 }
 
 func credentials() Credentials {
@@ -190,7 +193,7 @@ func (r *rig) replica() http.Handler {
 	h, err := NewHandler(Options{
 		Account: "brand", AppID: twintest.AppID, Credentials: credentials(), WithdrawKeywords: []string{"退订", "TD"}, Templates: []string{"T1"},
 		Intake: r.intake, Platform: r.platform, Log: slog.New(slog.NewJSONHandler(&r.log, nil)),
-		Clock: func() time.Time { return r.now }, Random: &sequence{}, Files: r.files, Metrics: r.metrics,
+		Clock: func() time.Time { return r.now }, Random: &sequence{}, Files: r.files, Metrics: r.metrics, PublicHost: r.host,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -35,6 +35,7 @@ type Options struct {
 	Credentials      Credentials
 	WithdrawKeywords []string
 	Templates        []string
+	PublicHost       string // of the consent page; empty: nobody is invited to it
 	Intake           storev1connect.IntakeServiceClient
 	Platform         Platform
 	Log              *slog.Logger
@@ -88,6 +89,13 @@ func (h *handler) routes() http.Handler {
 		{"GET /consent", "consent", h.showConsent},
 		{"POST /consent", "consent", h.recordConsent},
 		{"GET /consent/done", "consent", h.showDone},
+		{"GET /consent/record", "record", h.entered(h.showRecord)},
+		{"GET /consent/record.html", "record", h.entered(h.saveRecord)},
+		{"GET /consent/record.json", "record", h.entered(h.recordJSON)},
+		{"POST /consent/correct", "record", h.posts(h.correct)},
+		{"POST /consent/request", "record", h.posts(h.makeRequest)},
+		{"GET /consent/erase", "record", h.entered(h.confirmErasure)},
+		{"POST /consent/erase", "record", h.posts(h.erase)},
 		{"POST /consent/guardian", "guardian", h.askGuardian},
 		{"GET /consent/guardian/{secret}", "guardian", h.showGuardian},
 		{"POST /consent/guardian/{secret}", "guardian", h.answerGuardian},

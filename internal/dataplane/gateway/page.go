@@ -51,21 +51,28 @@ func loadPages() (*pages, error) {
 		styleHash: "sha256-" + base64.StdEncoding.EncodeToString(sum[:]),
 		texts:     map[string]texts{},
 	}
-	if p.layout, err = template.New("layout.html").Option("missingkey=error").ParseFS(pageFiles, "page/*.html"); err != nil {
+	if p.layout, err = template.New("layout.html").Funcs(template.FuncMap{"dict": dict}).Option("missingkey=error").ParseFS(pageFiles, "page/*.html"); err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
 	for _, lang := range []string{langZh, langEn} {
-		raw, err := pageFiles.ReadFile("page/" + lang + ".json")
-		if err != nil {
-			return nil, fmt.Errorf("read texts: %w", err)
-		}
 		var t texts
-		if err := json.Unmarshal(raw, &t); err != nil {
-			return nil, fmt.Errorf("read texts of %s: %w", lang, err)
+		for _, part := range []string{"", "record."} { // the second adds to the first
+			raw, err := pageFiles.ReadFile("page/" + part + lang + ".json")
+			if err != nil {
+				return nil, fmt.Errorf("read texts: %w", err)
+			}
+			if err := json.Unmarshal(raw, &t); err != nil {
+				return nil, fmt.Errorf("read texts of %s: %w", lang, err)
+			}
 		}
 		p.texts[lang] = t
 	}
 	return p, nil
+}
+
+// dict lets a template hand on more than one thing.
+func dict(t map[string]string, list []entryView) map[string]any {
+	return map[string]any{"T": t, "List": list}
 }
 
 // page is what the layout shows: a form or a message.
@@ -77,11 +84,16 @@ type page struct {
 	Guardian    *guardianView // beside Form
 	Link        *linkView
 	Message     *messageView
+	Record      *recordView
+	Confirm     *confirmView
 }
 
 // messageView is a text, and a way on: to a path, by words. AskGuardian is the token of the form
-// that asks one, or empty.
-type messageView struct{ Title, Text, To, Back, AskGuardian string }
+// that asks one, or empty. Held: something is held about the reader, so the record is worth a link.
+type messageView struct {
+	Title, Text, To, Back, AskGuardian string
+	Held                               bool
+}
 
 type formView struct {
 	CSRF, Hint         string
@@ -133,7 +145,7 @@ func (p *pages) message(lang, word string) page {
 	if strings.HasPrefix(word, "done") || strings.HasPrefix(word, "guardian") {
 		back = "back"
 	}
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], To: "/consent", Back: out.T[back]}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], To: "/consent", Back: out.T[back], Held: strings.HasPrefix(word, "done")}
 	return out
 }
 

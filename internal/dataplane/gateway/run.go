@@ -43,7 +43,7 @@ func Run(ctx context.Context, cfg Config) error {
 	m := newMetrics(time.Now)
 	h, err := NewHandler(Options{
 		Account: cfg.Account, AppID: cfg.AppID, Credentials: credentials, WithdrawKeywords: cfg.WithdrawKeywords,
-		Templates: cfg.Templates, Intake: store.Intake, Platform: account, Log: log,
+		Templates: cfg.Templates, PublicHost: cfg.PublicHost, Intake: store.Intake, Platform: account, Log: log,
 		Files: os.DirFS(cfg.CredentialsDir), Metrics: m,
 	})
 	if err != nil {

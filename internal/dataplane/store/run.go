@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/maodian-dev/maodian/internal/httpserve"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/store/seal"
@@ -24,6 +26,7 @@ type Config struct {
 	Listen       string         `json:"listen"`
 	HealthListen string         `json:"healthListen"`
 	DataDir      string         `json:"dataDir"`
+	KeysDir      string         `json:"keysDir"` // of the people's keys (docs/erasure.md); default dataDir
 	LedgerID     string         `json:"ledgerID"`
 	CreateLedger bool           `json:"createLedger"`
 	KeyFile      string         `json:"keyFile"`
@@ -43,6 +46,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Listen == "" {
 		c.Listen = ":8443"
+	}
+	if c.KeysDir == "" {
+		c.KeysDir = c.DataDir
 	}
 	if c.Algorithm == "" {
 		c.Algorithm = seal.AES256GCM
@@ -65,17 +71,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
+	for _, dir := range []string{cfg.DataDir, cfg.KeysDir} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make data folder: %w", err)
+		}
 	}
-	ledger, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir, LedgerID: cfg.LedgerID, Create: cfg.CreateLedger, Ring: ring, Clock: time.Now})
+	ledger, err := sqlite.Open(ctx, sqlite.Config{Dir: cfg.DataDir, KeysDir: cfg.KeysDir, LedgerID: cfg.LedgerID, Create: cfg.CreateLedger, Ring: ring, Clock: time.Now})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ledger.Close()) }()
 	s := &Server{Ledger: ledger, Namespace: cfg.Namespace, Name: cfg.Name, Log: log}
 	log.Info("Serving ledger", "ledger", cfg.LedgerID)
-	return httpserve.Serve(ctx, httpserve.Config{
-		Listen: cfg.Listen, HealthListen: cfg.HealthListen, TLS: identity.Server(src), Streaming: true,
-	}, s.Handler())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		sweep(ctx, ledger, log)
+		return nil
+	})
+	g.Go(func() error {
+		return httpserve.Serve(ctx, httpserve.Config{
+			Listen: cfg.Listen, HealthListen: cfg.HealthListen, TLS: identity.Server(src), Streaming: true,
+		}, s.Handler())
+	})
+	return g.Wait()
 }

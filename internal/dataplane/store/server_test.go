@@ -116,10 +116,14 @@ func TestRoles(t *testing.T) {
 			}
 			return err
 		},
+		identity.Officer: func(ctx context.Context, c *storeclient.Client) error {
+			_, err := c.Officer.ListRequests(ctx, &storev1.ListRequestsRequest{})
+			return err
+		},
 	}
 	roles := []identity.Role{
 		role(identity.Manager, "", ""), role(identity.Gateway, "brand", ""), role(identity.Dispatch, "spring-tea", "run"),
-		role(identity.Transfer, "leads", "t"), role(identity.Store, "", ""),
+		role(identity.Transfer, "leads", "t"), role(identity.Store, "", ""), role(identity.Officer, "", ""),
 	}
 	for _, r := range roles {
 		for kind, call := range calls {

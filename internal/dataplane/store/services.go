@@ -44,7 +44,7 @@ func (i *intake) RecordEvent(ctx context.Context, r *storev1.RecordEventRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &storev1.RecordEventResponse{Duplicate: out.Duplicate, WithdrawalAcknowledged: out.Acknowledged}, nil
+	return &storev1.RecordEventResponse{Duplicate: out.Duplicate, WithdrawalAcknowledged: out.Acknowledged, MayAsk: out.MayAsk}, nil
 }
 
 // GetPreferences returns what the page shows.

@@ -1,6 +1,7 @@
 // Package seal encrypts what identifies a person. Each person has a key of their own,
-// wrapped by the store's key: erasing the wrapped key erases the person, in old backups
-// too. Look-ups go through a keyed blind index, separate for each kind and account.
+// wrapped by the store's key together with a secret of that person's, which is kept outside
+// the database (package keyfile): destroying the secret erases the person, in old copies of
+// the database too. Look-ups go through a keyed blind index, separate for each kind and account.
 //
 // Ciphertexts begin with one byte that names the suite. SM4 comes from a library that is
 // not a certified module.
@@ -41,6 +42,7 @@ var (
 type Ring struct {
 	suite         byte
 	wrap          cipher.AEAD
+	kek           []byte
 	index, commit []byte
 }
 
@@ -50,8 +52,8 @@ func NewRing(root []byte, alg Algorithm) (*Ring, error) {
 	if len(root) != KeySize || r.suite == 0 {
 		return nil, ErrKey
 	}
-	kek, err := hkdf.Key(sha256.New, root, nil, "maodian wrap v1", KeySize)
-	if err != nil {
+	var err error
+	if r.kek, err = hkdf.Key(sha256.New, root, nil, "maodian wrap v1", KeySize); err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
 	if r.index, err = hkdf.Key(sha256.New, root, nil, "maodian blind index v1", KeySize); err != nil {
@@ -60,9 +62,21 @@ func NewRing(root []byte, alg Algorithm) (*Ring, error) {
 	if r.commit, err = hkdf.Key(sha256.New, root, nil, "maodian commitment v1", KeySize); err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
-	r.wrap, err = aead(r.suite, kek)
+	r.wrap, err = aead(r.suite, r.kek)
 	return r, err
 }
+
+// Under returns the ring that wraps by the store's key and a secret together: without either,
+// nothing that it wrapped opens.
+func (r *Ring) Under(secret []byte) (*Ring, error) {
+	both, out := mac(r.kek, "maodian person v1", string(secret)), *r
+	var err error
+	out.wrap, err = aead(r.suite, both)
+	return &out, err
+}
+
+// Hide returns 32 bytes that stand for value and say nothing about it without the secret.
+func Hide(secret []byte, use string, value []byte) []byte { return mac(secret, use, string(value)) }
 
 var suites = map[Algorithm]byte{AES256GCM: 1, SM4GCM: 2}
 

@@ -68,3 +68,33 @@ func TestNewRing_BadInput(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUnder: neither the store's key alone nor the secret alone opens anything.
+func TestUnder(t *testing.T) {
+	r, who := ring(t, 1, AES256GCM), []byte("0123456789abcdef")
+	under := func(r *Ring, secret string) *Ring {
+		t.Helper()
+		u, err := r.Under([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	u := under(r, "s")
+	wrapped, err := u.NewSubjectKey(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := u.Seal(wrapped, who, "identities.openid", "plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := under(r, "s").Open(wrapped, who, "identities.openid", sealed); err != nil || got != "plain" {
+		t.Errorf("Open = %q, %v", got, err)
+	}
+	for name, other := range map[string]*Ring{"the store's key alone": r, "another secret": under(r, "t"), "another store's key": under(ring(t, 2, AES256GCM), "s")} {
+		if _, err := other.Open(wrapped, who, "identities.openid", sealed); !errors.Is(err, ErrOpen) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -14,7 +14,6 @@ import (
 	"github.com/maodian-dev/maodian/internal/audience"
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
-	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/store"
 )
 
@@ -68,6 +67,10 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 	if len(e.Dedupe) != sha256.Size || e.Who.IsZero() || len(e.Key) > 1024 || e.Account == "" {
 		return store.Recorded{}, store.ErrInvalid
 	}
+	if e.Kind == kindRevoke || e.Kind == kindCancel { // the platform asks to delete, and repeats it until we say so
+		r, err := l.Erase(patience, e.Account, e.Who, consent.Setting)
+		return store.Recorded{Acknowledged: r.Acknowledged}, err
+	}
 	var id []byte
 	var out store.Recorded
 	var withdrawn []string
@@ -79,15 +82,21 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 		if id, err = l.ensure(ctx, t, e.Account, e.Who); err != nil {
 			return err
 		}
+		dedupe, err := l.hideDedupe(e)
+		if err != nil {
+			return err
+		}
 		const q = `INSERT INTO events (dedupe, subject_id, account, kind, key, at_ms, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`
-		n, err := t.exec(ctx, q, e.Dedupe, id, e.Account, e.Kind, e.Key, e.At.UnixMilli(), t.now.UnixMilli())
+		n, err := t.exec(ctx, q, dedupe, id, e.Account, e.Kind, e.Key, e.At.UnixMilli(), t.now.UnixMilli())
 		if err != nil {
 			return err
 		}
 		if out.Duplicate = n == 0; out.Duplicate {
 			return nil
 		}
-		withdrawn, err = l.apply(ctx, t, id, e)
+		if withdrawn, err = l.apply(ctx, t, id, e); err == nil && e.Kind == "subscribe" {
+			out.MayAsk, err = l.mayAsk(ctx, t, id)
+		}
 		return err
 	})
 	if err != nil {
@@ -115,8 +124,6 @@ func (l *Ledger) apply(ctx context.Context, t *tx, id []byte, e store.Event) ([]
 			return nil, err
 		}
 		return t.withdrawAll(ctx, id, e.Account, consent.Unfollow) // the platform asks to delete; a doubt is not resolved against the person
-	case "user_authorization_revoke", "user_authorization_cancellation":
-		return t.withdrawAll(ctx, id, e.Account, consent.Setting)
 	}
 	switch {
 	case e.Withdraw && e.Kind == "CLICK":
@@ -242,12 +249,3 @@ var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 func day(t time.Time) int64 { return (t.Unix() + 8*60*60) / (24 * 60 * 60) }
 
 func year(t time.Time) int { return t.In(shanghai).Year() }
-
-// openIDOf opens the sealed identifier of a person.
-func (l *Ledger) openIDOf(id, wrapped, sealed []byte) (subject.OpenID, error) {
-	raw, err := l.cfg.Ring.Open(wrapped, id, sealedOpenID, sealed)
-	if err != nil {
-		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
-	}
-	return subject.NewOpenID(raw)
-}

@@ -107,8 +107,10 @@ func (l *Ledger) follow(ctx context.Context, q rowQuerier, g store.GuardianLink)
 	if err != nil {
 		return x, fmt.Errorf("read guardian: %w", err)
 	}
-	c := l.cfg.Ring.Commit("guardian of "+hex.EncodeToString(x.id), []byte(g.Who.Reveal())) //nolint:forbidigo // committed at once
-	x.guardian, x.answered = c[:], before != nil
+	if x.guardian, err = l.guardianOf(ctx, q, x.id, g.Who); err != nil {
+		return x, err
+	}
+	x.answered = before != nil
 	if x.answered && subtle.ConstantTimeCompare(before, x.guardian) != 1 {
 		return x, store.ErrGuardianLink
 	}

@@ -18,11 +18,14 @@ const (
 	sealedOpenID = "identities.openid"
 )
 
-// find returns the person behind an openid, or nil.
+// find returns the person behind an openid, or nil. The index is in the file of people's
+// keys; what counts is whether the ledger has the person.
 func (l *Ledger) find(ctx context.Context, q rowQuerier, account string, who subject.OpenID) ([]byte, error) {
-	var id []byte
-	blind := l.cfg.Ring.Blind(kindOpenID, account, who.Reveal())
-	err := q.QueryRowContext(ctx, "SELECT subject_id FROM identities WHERE blind = ?", blind).Scan(&id)
+	_, id, ok := l.keys.Find(l.cfg.Ring.Blind(kindOpenID, account, who.Reveal()))
+	if !ok {
+		return nil, nil
+	}
+	err := q.QueryRowContext(ctx, "SELECT id FROM subjects WHERE id = ? AND wrapped IS NOT NULL", id).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -35,27 +38,27 @@ func (l *Ledger) find(ctx context.Context, q rowQuerier, account string, who sub
 // ensure returns the person behind an openid, and makes a record when there is none.
 func (l *Ledger) ensure(ctx context.Context, t *tx, account string, who subject.OpenID) ([]byte, error) {
 	id, err := l.find(ctx, t, account, who)
-	if id != nil || err != nil {
-		return id, err
+	if err != nil {
+		return nil, err
+	}
+	if id != nil {
+		return id, t.seen(ctx, id)
 	}
 	fresh, err := subject.NewID(nil)
 	if err != nil {
 		return nil, err
 	}
 	id = fresh.Bytes()
-	wrapped, err := l.cfg.Ring.NewSubjectKey(id)
+	p, err := l.keyFor(id, account, who)
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := l.cfg.Ring.Seal(wrapped, id, sealedOpenID, who.Reveal())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := t.exec(ctx, "INSERT INTO subjects (id, created_ms, wrapped) VALUES (?, ?, ?)", id, t.now.UnixMilli(), wrapped); err != nil {
+	const add = "INSERT INTO subjects (id, created_ms, seen_ms, wrapped) VALUES (?1, ?2, ?2, ?3)"
+	if _, err := t.exec(ctx, add, id, t.now.UnixMilli(), p.wrapped); err != nil {
 		return nil, err
 	}
 	const q = "INSERT INTO identities (subject_id, kind, scope, blind, sealed) VALUES (?, ?, ?, ?, ?)"
-	_, err = t.exec(ctx, q, id, kindOpenID, account, l.cfg.Ring.Blind(kindOpenID, account, who.Reveal()), sealed)
+	_, err = t.exec(ctx, q, id, kindOpenID, account, p.hidden, p.sealed)
 	return id, err
 }
 

@@ -329,7 +329,9 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 	}
 	var id []byte
 	var state string
-	err = t.QueryRowContext(ctx, "SELECT subject_id, state FROM deliveries WHERE permit = ? AND run_id = ?", permit, s.ID).Scan(&id, &state)
+	var gone bool
+	const sel = "SELECT d.subject_id, d.state, s.wrapped IS NULL FROM deliveries d JOIN subjects s ON s.id = d.subject_id WHERE d.permit = ? AND d.run_id = ?"
+	err = t.QueryRowContext(ctx, sel, permit, s.ID).Scan(&id, &state, &gone)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // given back before: an earlier report of the same
 	}
@@ -343,8 +345,11 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 		next = "failed" // known not to have been sent, but its shard may be over already
 	}
 	why := ""
-	if o.Result == store.Refused {
+	switch {
+	case o.Result == store.Refused:
 		why = string(reason.RefusedByPlatform)
+	case gone && next == "pending":
+		next, why = "refused", string(reason.ConsentWithdrawn) // erased meanwhile: nobody is there to send to
 	}
 	const q = "UPDATE deliveries SET state = ?1, reason = ?2, code = ?3, permit = CASE ?1 WHEN 'pending' THEN NULL ELSE permit END WHERE run_id = ?4 AND subject_id = ?5"
 	if _, err := t.exec(ctx, q, next, why, o.Code, s.ID, id); err != nil {
@@ -384,30 +389,54 @@ func (l *Ledger) Reconcile(ctx context.Context, run string, received map[subject
 	if err := json.Unmarshal([]byte(body), &s); err != nil {
 		return store.Reconciled{}, store.ErrCorrupt
 	}
-	got := map[string]int{}
+	got := map[string]int{} // those whom the ledger does not know stay under their blind index
 	for who, n := range received {
-		got[string(l.cfg.Ring.Blind(kindOpenID, s.Account, who.Reveal()))] = n
+		blind := l.cfg.Ring.Blind(kindOpenID, s.Account, who.Reveal())
+		_, id, ok := l.keys.Find(blind)
+		if !ok {
+			id = blind
+		}
+		got[string(id)] = n
 	}
-	const q = "SELECT i.blind, d.state FROM deliveries d JOIN identities i ON i.subject_id = d.subject_id AND i.kind = 'openid' AND i.scope = ? WHERE d.run_id = ?"
+	const q = `SELECT d.subject_id, d.state, s.wrapped IS NULL FROM deliveries d JOIN subjects s ON s.id = d.subject_id
+		LEFT JOIN identities i ON i.subject_id = d.subject_id AND i.kind = 'openid' AND i.scope = ? WHERE d.run_id = ? AND (i.sealed IS NOT NULL OR s.wrapped IS NULL)`
 	rows, err := l.read.QueryContext(ctx, q, s.Account, run)
 	if err != nil {
 		return store.Reconciled{}, fmt.Errorf("reconcile: %w", err)
 	}
 	defer rows.Close()
 	var out store.Reconciled
+	erased := map[string]int{} // by state: nobody can tell any more who they were
 	for rows.Next() {
-		var blind []byte
+		var id []byte
 		var state string
-		if err := rows.Scan(&blind, &state); err != nil {
+		var gone bool
+		if err := rows.Scan(&id, &state, &gone); err != nil {
 			return out, fmt.Errorf("reconcile: %w", err)
 		}
-		tally(&out, state, got[string(blind)])
-		delete(got, string(blind))
+		if gone {
+			erased[state]++
+			continue
+		}
+		tally(&out, state, got[string(id)])
+		delete(got, string(id))
 	}
 	for _, n := range got {
-		tally(&out, "excluded", n)
+		tally(&out, takeErased(erased, n), n)
 	}
 	return out, rows.Err()
+}
+
+// takeErased returns the state that explains n messages to somebody whom the ledger does not
+// know: one message may be that of a person who was erased since.
+func takeErased(erased map[string]int, n int) string {
+	for _, state := range []string{"sent", "unknown"} {
+		if n == 1 && erased[state] > 0 {
+			erased[state]--
+			return state
+		}
+	}
+	return "excluded"
 }
 
 func tally(r *store.Reconciled, state string, n int) {

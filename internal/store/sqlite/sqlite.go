@@ -21,6 +21,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"github.com/maodian-dev/maodian/internal/store"
+	"github.com/maodian-dev/maodian/internal/store/keyfile"
 	"github.com/maodian-dev/maodian/internal/store/seal"
 )
 
@@ -30,6 +31,7 @@ var migrations embed.FS
 // Config opens a ledger.
 type Config struct {
 	Dir      string // holds ledger.db
+	KeysDir  string // holds the file of people's keys; default Dir
 	LedgerID string // expected
 	Create   bool   // an empty folder may become this ledger
 	Ring     *seal.Ring
@@ -52,9 +54,11 @@ type Ledger struct {
 	cfg   Config
 	write *writer
 	read  *sql.DB
+	keys  *keyfile.File
 	view  atomic.Pointer[installed]
 	news  broadcast // fires after each report, and after each page of an export
 	pages pages     // of exports, read and not handed over yet
+	scrub scrubber  // removes erased bytes from the write-ahead log
 	stale staleCount
 }
 
@@ -94,12 +98,16 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if err := prepare(ctx, db, cfg); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	read, err := open(path, 4)
+	keys, err := openKeys(ctx, db, cfg)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	l := &Ledger{cfg: cfg, read: read, write: newWriter(db, cfg.Clock)}
-	if err := l.loadView(ctx); err != nil {
+	read, err := open(path, 4)
+	if err != nil {
+		return nil, errors.Join(err, keys.Close(), db.Close())
+	}
+	l := &Ledger{cfg: cfg, read: read, keys: keys, write: newWriter(db, cfg.Clock, keys.Sync)}
+	if err := errors.Join(l.loadView(ctx), l.resumeErasures(ctx)); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -202,7 +210,7 @@ func identify(ctx context.Context, db *sql.DB, cfg Config) error {
 
 // Close waits for the writer and closes the file.
 func (l *Ledger) Close() error {
-	return errors.Join(l.read.Close(), l.write.close())
+	return errors.Join(l.read.Close(), l.write.close(), l.keys.Close())
 }
 
 // View returns the view that decisions are made by.

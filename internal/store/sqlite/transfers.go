@@ -267,8 +267,8 @@ func (l *Ledger) begin(ctx context.Context, t *tx, v *store.View, s store.Transf
 	if err != nil {
 		return fmt.Errorf("encode excluded: %w", err)
 	}
-	const q = "UPDATE transfers SET state = 'Started', persons = ?, newly = ?, excluded = ? WHERE id = ?"
-	_, err = t.exec(ctx, q, len(people), newly, string(body), s.ID)
+	const q = "UPDATE transfers SET state = 'Started', persons = ?, newly = ?, excluded = ?, started_ms = ? WHERE id = ?"
+	_, err = t.exec(ctx, q, len(people), newly, string(body), t.now.UnixMilli(), s.ID)
 	return err
 }
 

@@ -21,6 +21,7 @@ const groupLimit = 512
 type writer struct {
 	db    *sql.DB
 	clock func() time.Time
+	sync  func() error // brings what lies outside the file to disk before a commit relies on it
 	jobs  chan *job
 	stop  chan struct{}
 	done  sync.WaitGroup
@@ -43,8 +44,8 @@ type tx struct {
 	entries *[]entry
 }
 
-func newWriter(db *sql.DB, clock func() time.Time) *writer {
-	w := &writer{db: db, clock: clock, jobs: make(chan *job, groupLimit), stop: make(chan struct{})}
+func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {
+	w := &writer{db: db, clock: clock, sync: sync, jobs: make(chan *job, groupLimit), stop: make(chan struct{})}
 	w.done.Add(1)
 	go w.loop()
 	return w
@@ -133,6 +134,9 @@ func (w *writer) run(group []*job) error {
 		}
 	}
 	if err := appendLog(ctx, t, entries); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	if err := w.sync(); err != nil {
 		return errors.Join(err, t.Rollback())
 	}
 	if err := t.Commit(); err != nil {

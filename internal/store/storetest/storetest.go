@@ -21,11 +21,14 @@ type Engine struct {
 	Open func(t *testing.T, dir string, clock *Clock, create bool) (store.Ledger, error)
 }
 
-// contract is what every engine keeps.
-var contract = []struct {
+// contractCase is one promise.
+type contractCase struct {
 	name string
 	run  func(*World)
-}{
+}
+
+// contract is what every engine keeps.
+var contract = []contractCase{
 	{"one reason for everyone left out", planReasons},
 	{"a plan is made once, and another content under its id is refused", planOnce},
 	{"each eligible person gets one permit, and ends in one outcome", onePermit},
@@ -81,7 +84,7 @@ var contract = []struct {
 
 // Run runs the contract.
 func Run(t *testing.T, e Engine) {
-	for _, c := range contract {
+	for _, c := range append(contract, rights...) {
 		t.Run(c.name, func(t *testing.T) {
 			w := &World{T: t, Clock: NewClock()}
 			var err error

@@ -1144,6 +1144,7 @@ type GetStatusResponse struct {
 	Year                int64                  `protobuf:"varint,8,opt,name=year,proto3" json:"year,omitempty"`
 	NonSensitivePersons string                 `protobuf:"bytes,9,opt,name=non_sensitive_persons,json=nonSensitivePersons,proto3" json:"non_sensitive_persons,omitempty"`
 	SensitivePersons    string                 `protobuf:"bytes,10,opt,name=sensitive_persons,json=sensitivePersons,proto3" json:"sensitive_persons,omitempty"`
+	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
 	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
 	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
 	// The notice pushed last goes back, or is another text under a number that people have
@@ -1252,6 +1253,13 @@ func (x *GetStatusResponse) GetSensitivePersons() string {
 		return x.SensitivePersons
 	}
 	return ""
+}
+
+func (x *GetStatusResponse) GetRequests() *RequestCounts {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
 }
 
 func (x *GetStatusResponse) GetNoticeRevision() int64 {
@@ -2754,6 +2762,7 @@ type RecordEventResponse struct {
 	state                  protoimpl.MessageState `protogen:"open.v1"`
 	Duplicate              bool                   `protobuf:"varint,1,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
 	WithdrawalAcknowledged bool                   `protobuf:"varint,2,opt,name=withdrawal_acknowledged,json=withdrawalAcknowledged,proto3" json:"withdrawal_acknowledged,omitempty"` // nothing further is sent for what was withdrawn
+	MayAsk                 bool                   `protobuf:"varint,3,opt,name=may_ask,json=mayAsk,proto3" json:"may_ask,omitempty"`                                                 // an invitation to the consent page may be sent now, once
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache
 }
@@ -2798,6 +2807,13 @@ func (x *RecordEventResponse) GetDuplicate() bool {
 func (x *RecordEventResponse) GetWithdrawalAcknowledged() bool {
 	if x != nil {
 		return x.WithdrawalAcknowledged
+	}
+	return false
+}
+
+func (x *RecordEventResponse) GetMayAsk() bool {
+	if x != nil {
+		return x.MayAsk
 	}
 	return false
 }
@@ -4322,6 +4338,1793 @@ func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
 	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
+// RequestCounts are the open requests of all people about their own data.
+type RequestCounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Open          string                 `protobuf:"bytes,1,opt,name=open,proto3" json:"open,omitempty"`       // people
+	Overdue       string                 `protobuf:"bytes,2,opt,name=overdue,proto3" json:"overdue,omitempty"` // people
+	AnyOverdue    bool                   `protobuf:"varint,3,opt,name=any_overdue,json=anyOverdue,proto3" json:"any_overdue,omitempty"`
+	NextDue       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"` // unset: none is open
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestCounts) Reset() {
+	*x = RequestCounts{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestCounts) ProtoMessage() {}
+
+func (x *RequestCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
+func (*RequestCounts) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *RequestCounts) GetOpen() string {
+	if x != nil {
+		return x.Open
+	}
+	return ""
+}
+
+func (x *RequestCounts) GetOverdue() string {
+	if x != nil {
+		return x.Overdue
+	}
+	return ""
+}
+
+func (x *RequestCounts) GetAnyOverdue() bool {
+	if x != nil {
+		return x.AnyOverdue
+	}
+	return false
+}
+
+func (x *RequestCounts) GetNextDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextDue
+	}
+	return nil
+}
+
+type GetRecordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	As            string                 `protobuf:"bytes,3,opt,name=as,proto3" json:"as,omitempty"` // Access or Copy: noted once a day; empty: not noted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRecordRequest) Reset() {
+	*x = GetRecordRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRecordRequest) ProtoMessage() {}
+
+func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
+func (*GetRecordRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *GetRecordRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *GetRecordRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *GetRecordRequest) GetAs() string {
+	if x != nil {
+		return x.As
+	}
+	return ""
+}
+
+type GetRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRecordResponse) Reset() {
+	*x = GetRecordResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRecordResponse) ProtoMessage() {}
+
+func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
+func (*GetRecordResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *GetRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+// Record is all that is held about a person.
+type Record struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Known         bool                   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`  // false: nothing is held
+	Notice        *Notice                `protobuf:"bytes,2,opt,name=notice,proto3" json:"notice,omitempty"` // the published one
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`   // first contact
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=seen,proto3" json:"seen,omitempty"`     // last contact, to the day
+	AgeBand       string                 `protobuf:"bytes,5,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
+	Guardian      string                 `protobuf:"bytes,6,opt,name=guardian,proto3" json:"guardian,omitempty"`
+	Tags          []string               `protobuf:"bytes,7,rep,name=tags,proto3" json:"tags,omitempty"`
+	Leads         []*LeadStanding        `protobuf:"bytes,8,rep,name=leads,proto3" json:"leads,omitempty"`
+	Relations     []*Relation            `protobuf:"bytes,9,rep,name=relations,proto3" json:"relations,omitempty"`
+	Grants        []*Grant               `protobuf:"bytes,10,rep,name=grants,proto3" json:"grants,omitempty"`
+	Consents      []*ConsentEntry        `protobuf:"bytes,11,rep,name=consents,proto3" json:"consents,omitempty"`
+	Messages      []*MessageEntry        `protobuf:"bytes,12,rep,name=messages,proto3" json:"messages,omitempty"`
+	PassedOn      []*PassedOn            `protobuf:"bytes,13,rep,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"`
+	Requests      []*RequestEntry        `protobuf:"bytes,14,rep,name=requests,proto3" json:"requests,omitempty"`
+	Interactions  []*Interaction         `protobuf:"bytes,15,rep,name=interactions,proto3" json:"interactions,omitempty"`
+	Guardians     []*GuardianEntry       `protobuf:"bytes,16,rep,name=guardians,proto3" json:"guardians,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *Record) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Record) GetNotice() *Notice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+func (x *Record) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Record) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *Record) GetAgeBand() string {
+	if x != nil {
+		return x.AgeBand
+	}
+	return ""
+}
+
+func (x *Record) GetGuardian() string {
+	if x != nil {
+		return x.Guardian
+	}
+	return ""
+}
+
+func (x *Record) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Record) GetLeads() []*LeadStanding {
+	if x != nil {
+		return x.Leads
+	}
+	return nil
+}
+
+func (x *Record) GetRelations() []*Relation {
+	if x != nil {
+		return x.Relations
+	}
+	return nil
+}
+
+func (x *Record) GetGrants() []*Grant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *Record) GetConsents() []*ConsentEntry {
+	if x != nil {
+		return x.Consents
+	}
+	return nil
+}
+
+func (x *Record) GetMessages() []*MessageEntry {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *Record) GetPassedOn() []*PassedOn {
+	if x != nil {
+		return x.PassedOn
+	}
+	return nil
+}
+
+func (x *Record) GetRequests() []*RequestEntry {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *Record) GetInteractions() []*Interaction {
+	if x != nil {
+		return x.Interactions
+	}
+	return nil
+}
+
+func (x *Record) GetGuardians() []*GuardianEntry {
+	if x != nil {
+		return x.Guardians
+	}
+	return nil
+}
+
+// GuardianEntry is what a guardian said, or was asked; not who it was.
+type GuardianEntry struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	State          string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
+	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Relation       string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GuardianEntry) Reset() {
+	*x = GuardianEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuardianEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuardianEntry) ProtoMessage() {}
+
+func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
+func (*GuardianEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *GuardianEntry) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *GuardianEntry) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *GuardianEntry) GetRelation() string {
+	if x != nil {
+		return x.Relation
+	}
+	return ""
+}
+
+type LeadStanding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	Stage         string                 `protobuf:"bytes,2,opt,name=stage,proto3" json:"stage,omitempty"`
+	Points        float64                `protobuf:"fixed64,3,opt,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeadStanding) Reset() {
+	*x = LeadStanding{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeadStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeadStanding) ProtoMessage() {}
+
+func (x *LeadStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
+func (*LeadStanding) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *LeadStanding) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *LeadStanding) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *LeadStanding) GetPoints() float64 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+type Relation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Following     bool                   `protobuf:"varint,2,opt,name=following,proto3" json:"following,omitempty"`
+	OptedOut      bool                   `protobuf:"varint,3,opt,name=opted_out,json=optedOut,proto3" json:"opted_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relation) Reset() {
+	*x = Relation{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relation) ProtoMessage() {}
+
+func (x *Relation) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relation.ProtoReflect.Descriptor instead.
+func (*Relation) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *Relation) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Relation) GetFollowing() bool {
+	if x != nil {
+		return x.Following
+	}
+	return false
+}
+
+func (x *Relation) GetOptedOut() bool {
+	if x != nil {
+		return x.OptedOut
+	}
+	return false
+}
+
+type Grant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	TemplateId    string                 `protobuf:"bytes,2,opt,name=template_id,json=templateId,proto3" json:"template_id,omitempty"`
+	Remaining     int64                  `protobuf:"varint,3,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Grant) Reset() {
+	*x = Grant{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Grant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Grant) ProtoMessage() {}
+
+func (x *Grant) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Grant.ProtoReflect.Descriptor instead.
+func (*Grant) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *Grant) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *Grant) GetTemplateId() string {
+	if x != nil {
+		return x.TemplateId
+	}
+	return ""
+}
+
+func (x *Grant) GetRemaining() int64 {
+	if x != nil {
+		return x.Remaining
+	}
+	return 0
+}
+
+type ConsentEntry struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Purpose        string                 `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Recipient      string                 `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"` // empty: the processor itself
+	Action         string                 `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`       // Given, Refused, Withdrawn, Expired
+	At             *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,5,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Language       string                 `protobuf:"bytes,6,opt,name=language,proto3" json:"language,omitempty"`
+	Control        string                 `protobuf:"bytes,7,opt,name=control,proto3" json:"control,omitempty"`
+	Ends           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ends,proto3" json:"ends,omitempty"`
+	Separate       bool                   `protobuf:"varint,9,opt,name=separate,proto3" json:"separate,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ConsentEntry) Reset() {
+	*x = ConsentEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsentEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsentEntry) ProtoMessage() {}
+
+func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
+func (*ConsentEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ConsentEntry) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *ConsentEntry) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *ConsentEntry) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ConsentEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ConsentEntry) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *ConsentEntry) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *ConsentEntry) GetControl() string {
+	if x != nil {
+		return x.Control
+	}
+	return ""
+}
+
+func (x *ConsentEntry) GetEnds() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *ConsentEntry) GetSeparate() bool {
+	if x != nil {
+		return x.Separate
+	}
+	return false
+}
+
+type MessageEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Campaign      string                 `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
+	Purpose       string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	Outcome       string                 `protobuf:"bytes,4,opt,name=outcome,proto3" json:"outcome,omitempty"` // Sent, Unknown, Leased
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MessageEntry) Reset() {
+	*x = MessageEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageEntry) ProtoMessage() {}
+
+func (x *MessageEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
+func (*MessageEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *MessageEntry) GetCampaign() string {
+	if x != nil {
+		return x.Campaign
+	}
+	return ""
+}
+
+func (x *MessageEntry) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *MessageEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *MessageEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+type PassedOn struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Recipient      string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	DisplayName    string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Country        string                 `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	Purpose        string                 `protobuf:"bytes,4,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	LegalBasis     string                 `protobuf:"bytes,5,opt,name=legal_basis,json=legalBasis,proto3" json:"legal_basis,omitempty"`
+	Mechanism      string                 `protobuf:"bytes,6,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
+	Fields         []string               `protobuf:"bytes,7,rep,name=fields,proto3" json:"fields,omitempty"`
+	At             *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	State          string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"` // Started, Complete, Stopped
+	ConsentAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=consent_at,json=consentAt,proto3" json:"consent_at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PassedOn) Reset() {
+	*x = PassedOn{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PassedOn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PassedOn) ProtoMessage() {}
+
+func (x *PassedOn) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
+func (*PassedOn) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *PassedOn) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *PassedOn) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *PassedOn) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *PassedOn) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *PassedOn) GetLegalBasis() string {
+	if x != nil {
+		return x.LegalBasis
+	}
+	return ""
+}
+
+func (x *PassedOn) GetMechanism() string {
+	if x != nil {
+		return x.Mechanism
+	}
+	return ""
+}
+
+func (x *PassedOn) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *PassedOn) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *PassedOn) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *PassedOn) GetConsentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConsentAt
+	}
+	return nil
+}
+
+func (x *PassedOn) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+type RequestEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Received      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=received,proto3" json:"received,omitempty"`
+	Due           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=due,proto3" json:"due,omitempty"`
+	Done          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=done,proto3" json:"done,omitempty"` // unset: open
+	Outcome       string                 `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestEntry) Reset() {
+	*x = RequestEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestEntry) ProtoMessage() {}
+
+func (x *RequestEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
+func (*RequestEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *RequestEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *RequestEntry) GetReceived() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Received
+	}
+	return nil
+}
+
+func (x *RequestEntry) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *RequestEntry) GetDone() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Done
+	}
+	return nil
+}
+
+func (x *RequestEntry) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+type Interaction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"` // platform clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction) Reset() {
+	*x = Interaction{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction) ProtoMessage() {}
+
+func (x *Interaction) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
+func (*Interaction) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *Interaction) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Interaction) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Interaction) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type CorrectRecordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	AgeBand       string                 `protobuf:"bytes,3,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"` // empty: as it is
+	RemoveTags    []string               `protobuf:"bytes,4,rep,name=remove_tags,json=removeTags,proto3" json:"remove_tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectRecordRequest) Reset() {
+	*x = CorrectRecordRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectRecordRequest) ProtoMessage() {}
+
+func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
+func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *CorrectRecordRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *CorrectRecordRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *CorrectRecordRequest) GetAgeBand() string {
+	if x != nil {
+		return x.AgeBand
+	}
+	return ""
+}
+
+func (x *CorrectRecordRequest) GetRemoveTags() []string {
+	if x != nil {
+		return x.RemoveTags
+	}
+	return nil
+}
+
+type CorrectRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"` // as it is now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectRecordResponse) Reset() {
+	*x = CorrectRecordResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectRecordResponse) ProtoMessage() {}
+
+func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
+func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *CorrectRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type MakeRequestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // Correction, Restriction, Explanation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeRequestRequest) Reset() {
+	*x = MakeRequestRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeRequestRequest) ProtoMessage() {}
+
+func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
+func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *MakeRequestRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *MakeRequestRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *MakeRequestRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type MakeRequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       *RequestEntry          `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	Acknowledged  bool                   `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // of a restriction: nothing further is sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeRequestResponse) Reset() {
+	*x = MakeRequestResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeRequestResponse) ProtoMessage() {}
+
+func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
+func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *MakeRequestResponse) GetRequest() *RequestEntry {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *MakeRequestResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
+type ErasePersonRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonRequest) Reset() {
+	*x = ErasePersonRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonRequest) ProtoMessage() {}
+
+func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
+func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *ErasePersonRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ErasePersonRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type ErasePersonResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Found         bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`               // false: nothing was held
+	Acknowledged  bool                   `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // nothing further is sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonResponse) Reset() {
+	*x = ErasePersonResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonResponse) ProtoMessage() {}
+
+func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
+func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *ErasePersonResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *ErasePersonResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
+type ListRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsRequest) Reset() {
+	*x = ListRequestsRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsRequest) ProtoMessage() {}
+
+func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+}
+
+type ListRequestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*OpenRequest         `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"` // at most 1,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsResponse) Reset() {
+	*x = ListRequestsResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsResponse) ProtoMessage() {}
+
+func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+type OpenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // says nothing outside the store
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Request       *RequestEntry          `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenRequest) Reset() {
+	*x = OpenRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenRequest) ProtoMessage() {}
+
+func (x *OpenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
+func (*OpenRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *OpenRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *OpenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *OpenRequest) GetRequest() *RequestEntry {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type AnswerRequestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"` // Done, Refused
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerRequestRequest) Reset() {
+	*x = AnswerRequestRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerRequestRequest) ProtoMessage() {}
+
+func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
+func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *AnswerRequestRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *AnswerRequestRequest) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+type AnswerRequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerRequestResponse) Reset() {
+	*x = AnswerRequestResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerRequestResponse) ProtoMessage() {}
+
+func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
+func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+}
+
+type FetchRecordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // of an open request; or:
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,3,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchRecordRequest) Reset() {
+	*x = FetchRecordRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchRecordRequest) ProtoMessage() {}
+
+func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
+func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *FetchRecordRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *FetchRecordRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *FetchRecordRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type FetchRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchRecordResponse) Reset() {
+	*x = FetchRecordResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchRecordResponse) ProtoMessage() {}
+
+func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
+func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *FetchRecordResponse) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type RemovePersonRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePersonRequest) Reset() {
+	*x = RemovePersonRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePersonRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePersonRequest) ProtoMessage() {}
+
+func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
+func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *RemovePersonRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *RemovePersonRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type RemovePersonResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Found         bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`               // false: nothing was held
+	Acknowledged  bool                   `protobuf:"varint,2,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // nothing further is sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePersonResponse) Reset() {
+	*x = RemovePersonResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePersonResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePersonResponse) ProtoMessage() {}
+
+func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
+func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *RemovePersonResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *RemovePersonResponse) GetAcknowledged() bool {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return false
+}
+
 var File_maodian_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_maodian_store_v1_store_proto_rawDesc = "" +
@@ -4471,7 +6274,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xa4\x04\n" +
+	"\x10GetStatusRequest\"\xe1\x04\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -4485,7 +6288,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x04year\x18\b \x01(\x03R\x04year\x122\n" +
 	"\x15non_sensitive_persons\x18\t \x01(\tR\x13nonSensitivePersons\x12+\n" +
 	"\x11sensitive_persons\x18\n" +
-	" \x01(\tR\x10sensitivePersons\x12'\n" +
+	" \x01(\tR\x10sensitivePersons\x12;\n" +
+	"\brequests\x18\x14 \x01(\v2\x1f.maodian.store.v1.RequestCountsR\brequests\x12'\n" +
 	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
@@ -4621,10 +6425,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x12SubscriptionAnswer\x12\x1f\n" +
 	"\vtemplate_id\x18\x01 \x01(\tR\n" +
 	"templateId\x12\x1a\n" +
-	"\baccepted\x18\x02 \x01(\bR\baccepted\"l\n" +
+	"\baccepted\x18\x02 \x01(\bR\baccepted\"\x85\x01\n" +
 	"\x13RecordEventResponse\x12\x1c\n" +
 	"\tduplicate\x18\x01 \x01(\bR\tduplicate\x127\n" +
-	"\x17withdrawal_acknowledged\x18\x02 \x01(\bR\x16withdrawalAcknowledged\"O\n" +
+	"\x17withdrawal_acknowledged\x18\x02 \x01(\bR\x16withdrawalAcknowledged\x12\x17\n" +
+	"\amay_ask\x18\x03 \x01(\bR\x06mayAsk\"O\n" +
 	"\x15GetPreferencesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"\xc0\x01\n" +
@@ -4732,7 +6537,139 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x126\n" +
 	"\bmanifest\x18\x02 \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"\x18\n" +
-	"\x16FinishTransferResponse2\xea\x05\n" +
+	"\x16FinishTransferResponse\"\x95\x01\n" +
+	"\rRequestCounts\x12\x12\n" +
+	"\x04open\x18\x01 \x01(\tR\x04open\x12\x18\n" +
+	"\aoverdue\x18\x02 \x01(\tR\aoverdue\x12\x1f\n" +
+	"\vany_overdue\x18\x03 \x01(\bR\n" +
+	"anyOverdue\x125\n" +
+	"\bnext_due\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\"Z\n" +
+	"\x10GetRecordRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
+	"\x02as\x18\x03 \x01(\tR\x02as\"E\n" +
+	"\x11GetRecordResponse\x120\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\x97\x06\n" +
+	"\x06Record\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x120\n" +
+	"\x06notice\x18\x02 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12.\n" +
+	"\x04seen\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12\x19\n" +
+	"\bage_band\x18\x05 \x01(\tR\aageBand\x12\x1a\n" +
+	"\bguardian\x18\x06 \x01(\tR\bguardian\x12\x17\n" +
+	"\x04tags\x18\a \x03(\tB\x03\x80\x01\x01R\x04tags\x124\n" +
+	"\x05leads\x18\b \x03(\v2\x1e.maodian.store.v1.LeadStandingR\x05leads\x128\n" +
+	"\trelations\x18\t \x03(\v2\x1a.maodian.store.v1.RelationR\trelations\x12/\n" +
+	"\x06grants\x18\n" +
+	" \x03(\v2\x17.maodian.store.v1.GrantR\x06grants\x12:\n" +
+	"\bconsents\x18\v \x03(\v2\x1e.maodian.store.v1.ConsentEntryR\bconsents\x12:\n" +
+	"\bmessages\x18\f \x03(\v2\x1e.maodian.store.v1.MessageEntryR\bmessages\x127\n" +
+	"\tpassed_on\x18\r \x03(\v2\x1a.maodian.store.v1.PassedOnR\bpassedOn\x12:\n" +
+	"\brequests\x18\x0e \x03(\v2\x1e.maodian.store.v1.RequestEntryR\brequests\x12F\n" +
+	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\x12=\n" +
+	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\"\x96\x01\n" +
+	"\rGuardianEntry\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
+	"\brelation\x18\x04 \x01(\tR\brelation\"R\n" +
+	"\fLeadStanding\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
+	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\x01R\x06points\"_\n" +
+	"\bRelation\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\tfollowing\x18\x02 \x01(\bR\tfollowing\x12\x1b\n" +
+	"\topted_out\x18\x03 \x01(\bR\boptedOut\"`\n" +
+	"\x05Grant\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1f\n" +
+	"\vtemplate_id\x18\x02 \x01(\tR\n" +
+	"templateId\x12\x1c\n" +
+	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xb5\x02\n" +
+	"\fConsentEntry\x12\x18\n" +
+	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
+	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fnotice_revision\x18\x05 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
+	"\blanguage\x18\x06 \x01(\tR\blanguage\x12\x18\n" +
+	"\acontrol\x18\a \x01(\tR\acontrol\x12.\n" +
+	"\x04ends\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x1a\n" +
+	"\bseparate\x18\t \x01(\bR\bseparate\"\x8a\x01\n" +
+	"\fMessageEntry\x12\x1a\n" +
+	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
+	"\apurpose\x18\x02 \x01(\tR\apurpose\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\aoutcome\x18\x04 \x01(\tR\aoutcome\"\xfc\x02\n" +
+	"\bPassedOn\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12\x18\n" +
+	"\apurpose\x18\x04 \x01(\tR\apurpose\x12\x1f\n" +
+	"\vlegal_basis\x18\x05 \x01(\tR\n" +
+	"legalBasis\x12\x1c\n" +
+	"\tmechanism\x18\x06 \x01(\tR\tmechanism\x12\x16\n" +
+	"\x06fields\x18\a \x03(\tR\x06fields\x12*\n" +
+	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
+	"\x05state\x18\t \x01(\tR\x05state\x129\n" +
+	"\n" +
+	"consent_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tconsentAt\x12'\n" +
+	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\"\xd2\x01\n" +
+	"\fRequestEntry\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x126\n" +
+	"\breceived\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12,\n" +
+	"\x03due\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x12.\n" +
+	"\x04done\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04done\x12\x18\n" +
+	"\aoutcome\x18\x05 \x01(\tR\aoutcome\"_\n" +
+	"\vInteraction\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x8f\x01\n" +
+	"\x14CorrectRecordRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x19\n" +
+	"\bage_band\x18\x03 \x01(\tR\aageBand\x12$\n" +
+	"\vremove_tags\x18\x04 \x03(\tB\x03\x80\x01\x01R\n" +
+	"removeTags\"I\n" +
+	"\x15CorrectRecordResponse\x120\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"`\n" +
+	"\x12MakeRequestRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"s\n" +
+	"\x13MakeRequestResponse\x128\n" +
+	"\arequest\x18\x01 \x01(\v2\x1e.maodian.store.v1.RequestEntryR\arequest\x12\"\n" +
+	"\facknowledged\x18\x02 \x01(\bR\facknowledged\"L\n" +
+	"\x12ErasePersonRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"O\n" +
+	"\x13ErasePersonResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x12\"\n" +
+	"\facknowledged\x18\x02 \x01(\bR\facknowledged\"\x15\n" +
+	"\x13ListRequestsRequest\"Q\n" +
+	"\x14ListRequestsResponse\x129\n" +
+	"\brequests\x18\x01 \x03(\v2\x1d.maodian.store.v1.OpenRequestR\brequests\"\x7f\n" +
+	"\vOpenRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x128\n" +
+	"\arequest\x18\x03 \x01(\v2\x1e.maodian.store.v1.RequestEntryR\arequest\"N\n" +
+	"\x14AnswerRequestRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\x17\n" +
+	"\x15AnswerRequestResponse\"j\n" +
+	"\x12FetchRecordRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06openId\"G\n" +
+	"\x13FetchRecordResponse\x120\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"M\n" +
+	"\x13RemovePersonRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"P\n" +
+	"\x14RemovePersonResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x12\"\n" +
+	"\facknowledged\x18\x02 \x01(\bR\facknowledged2\xea\x05\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
 	"PushBundle\x12#.maodian.store.v1.PushBundleRequest\x1a$.maodian.store.v1.PushBundleResponse\x12T\n" +
@@ -4742,11 +6679,15 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xdb\x04\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xcb\a\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
 	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
-	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12Z\n" +
+	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12T\n" +
+	"\tGetRecord\x12\".maodian.store.v1.GetRecordRequest\x1a#.maodian.store.v1.GetRecordResponse\x12`\n" +
+	"\rCorrectRecord\x12&.maodian.store.v1.CorrectRecordRequest\x1a'.maodian.store.v1.CorrectRecordResponse\x12Z\n" +
+	"\vMakeRequest\x12$.maodian.store.v1.MakeRequestRequest\x1a%.maodian.store.v1.MakeRequestResponse\x12Z\n" +
+	"\vErasePerson\x12$.maodian.store.v1.ErasePersonRequest\x1a%.maodian.store.v1.ErasePersonResponse\x12Z\n" +
 	"\vAskGuardian\x12$.maodian.store.v1.AskGuardianRequest\x1a%.maodian.store.v1.AskGuardianResponse\x12f\n" +
 	"\x0fGetGuardianCase\x12(.maodian.store.v1.GetGuardianCaseRequest\x1a).maodian.store.v1.GetGuardianCaseResponse\x12c\n" +
 	"\x0eAnswerGuardian\x12'.maodian.store.v1.AnswerGuardianRequest\x1a(.maodian.store.v1.AnswerGuardianResponse2\xfe\x01\n" +
@@ -4758,7 +6699,12 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\rStartTransfer\x12&.maodian.store.v1.StartTransferRequest\x1a'.maodian.store.v1.StartTransferResponse\x12Y\n" +
 	"\n" +
 	"StreamRows\x12#.maodian.store.v1.StreamRowsRequest\x1a$.maodian.store.v1.StreamRowsResponse0\x01\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\x8c\x03\n" +
+	"\x0eOfficerService\x12]\n" +
+	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
+	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
+	"\vFetchRecord\x12$.maodian.store.v1.FetchRecordRequest\x1a%.maodian.store.v1.FetchRecordResponse\x12]\n" +
+	"\fRemovePerson\x12%.maodian.store.v1.RemovePersonRequest\x1a&.maodian.store.v1.RemovePersonResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
 
 var (
 	file_maodian_store_v1_store_proto_rawDescOnce sync.Once
@@ -4772,7 +6718,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 73)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 101)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -4837,120 +6783,194 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*StreamRowsResponse)(nil),       // 60: maodian.store.v1.StreamRowsResponse
 	(*FinishTransferRequest)(nil),    // 61: maodian.store.v1.FinishTransferRequest
 	(*FinishTransferResponse)(nil),   // 62: maodian.store.v1.FinishTransferResponse
-	nil,                              // 63: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 64: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 65: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 66: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 67: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 68: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 69: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 70: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 71: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 72: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 73: google.protobuf.Timestamp
+	(*RequestCounts)(nil),            // 63: maodian.store.v1.RequestCounts
+	(*GetRecordRequest)(nil),         // 64: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),        // 65: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                   // 66: maodian.store.v1.Record
+	(*GuardianEntry)(nil),            // 67: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),             // 68: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                 // 69: maodian.store.v1.Relation
+	(*Grant)(nil),                    // 70: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),             // 71: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),             // 72: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                 // 73: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),             // 74: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),              // 75: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),     // 76: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),    // 77: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),       // 78: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),      // 79: maodian.store.v1.MakeRequestResponse
+	(*ErasePersonRequest)(nil),       // 80: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),      // 81: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),      // 82: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 83: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),              // 84: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),     // 85: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),    // 86: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),       // 87: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),      // 88: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),      // 89: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),     // 90: maodian.store.v1.RemovePersonResponse
+	nil,                              // 91: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 92: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 93: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 94: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 95: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 96: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 97: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 98: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 99: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 100: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 101: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	73, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
-	1,  // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
-	2,  // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
-	5,  // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
-	6,  // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
-	7,  // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
-	10, // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	63, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	64, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
-	3,  // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
-	4,  // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	65, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	66, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	67, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	68, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	69, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	70, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	71, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	72, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	73, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	73, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	73, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	73, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	73, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,  // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,  // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,  // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	73, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	73, // 28: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	73, // 29: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17, // 30: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22, // 31: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22, // 32: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23, // 33: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26, // 34: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	73, // 35: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	73, // 36: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26, // 37: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31, // 38: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31, // 39: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32, // 40: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23, // 41: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33, // 42: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	73, // 43: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35, // 44: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,  // 45: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39, // 46: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39, // 47: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,  // 48: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	39, // 49: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	50, // 50: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	73, // 51: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	52, // 52: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	55, // 53: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32, // 54: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33, // 55: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	11, // 56: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13, // 57: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15, // 58: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18, // 59: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20, // 60: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24, // 61: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27, // 62: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29, // 63: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34, // 64: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37, // 65: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40, // 66: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	42, // 67: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	44, // 68: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	46, // 69: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	48, // 70: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	51, // 71: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	54, // 72: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	57, // 73: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	59, // 74: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	61, // 75: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	12, // 76: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14, // 77: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16, // 78: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19, // 79: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21, // 80: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25, // 81: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28, // 82: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30, // 83: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36, // 84: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38, // 85: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41, // 86: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	43, // 87: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	45, // 88: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	47, // 89: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	49, // 90: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	53, // 91: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	56, // 92: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	58, // 93: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	60, // 94: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	62, // 95: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	76, // [76:96] is the sub-list for method output_type
-	56, // [56:76] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	101, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
+	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
+	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
+	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
+	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
+	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
+	91,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	92,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
+	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
+	93,  // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	94,  // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	95,  // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	96,  // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	97,  // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	98,  // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	99,  // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	100, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	101, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	101, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	101, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	101, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	101, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	101, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	63,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	101, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	101, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	26,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	101, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	101, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	26,  // 38: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	31,  // 39: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	31,  // 40: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	32,  // 41: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 42: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	33,  // 43: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	101, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	35,  // 45: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 46: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 47: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	39,  // 48: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 49: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 50: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	50,  // 51: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	101, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	52,  // 53: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	55,  // 54: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32,  // 55: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33,  // 56: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	101, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	66,  // 58: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 59: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	101, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	101, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	68,  // 62: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	69,  // 63: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	70,  // 64: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	71,  // 65: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	72,  // 66: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	73,  // 67: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	74,  // 68: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	75,  // 69: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	67,  // 70: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	101, // 71: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 72: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 73: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	101, // 74: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	101, // 75: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	101, // 76: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	101, // 77: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	101, // 78: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	101, // 79: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	101, // 80: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	66,  // 81: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	74,  // 82: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	84,  // 83: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	74,  // 84: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	66,  // 85: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	11,  // 86: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 87: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 88: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 89: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 90: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 91: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 92: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 93: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 94: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 95: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 96: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	64,  // 97: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	76,  // 98: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	78,  // 99: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	80,  // 100: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	42,  // 101: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	44,  // 102: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	46,  // 103: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	48,  // 104: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	51,  // 105: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	54,  // 106: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	57,  // 107: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	59,  // 108: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	61,  // 109: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	82,  // 110: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	85,  // 111: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	87,  // 112: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	89,  // 113: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	12,  // 114: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 115: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 116: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 117: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 118: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 119: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 120: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 121: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 122: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 123: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 124: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	65,  // 125: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	77,  // 126: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	79,  // 127: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	81,  // 128: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	43,  // 129: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	45,  // 130: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	47,  // 131: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	49,  // 132: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	53,  // 133: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	56,  // 134: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	58,  // 135: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	60,  // 136: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	62,  // 137: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	83,  // 138: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	86,  // 139: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	88,  // 140: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	90,  // 141: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	114, // [114:142] is the sub-list for method output_type
+	86,  // [86:114] is the sub-list for method input_type
+	86,  // [86:86] is the sub-list for extension type_name
+	86,  // [86:86] is the sub-list for extension extendee
+	0,   // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -4964,9 +6984,9 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   73,
+			NumMessages:   101,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   5,
 		},
 		GoTypes:           file_maodian_store_v1_store_proto_goTypes,
 		DependencyIndexes: file_maodian_store_v1_store_proto_depIdxs,

@@ -493,6 +493,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: menuKeywords
       type:
         namedType: com.github.maodian-dev.maodian.api.marketing.v1alpha1.MenuKeywords
+    - name: publicHost
+      type:
+        scalar: string
     - name: storeRef
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference

@@ -142,6 +142,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: proofOfPlacement
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ProofOfPlacement
+    - name: requests
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RequestState
     - name: subjects
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
@@ -805,6 +808,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RequestState
+  map:
+    fields:
+    - name: nextDueTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: open
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+    - name: overdue
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ResidencyException
   map:
     fields:

@@ -32,6 +32,8 @@ const (
 	DispatchServiceName = "maodian.store.v1.DispatchService"
 	// TransferServiceName is the fully-qualified name of the TransferService service.
 	TransferServiceName = "maodian.store.v1.TransferService"
+	// OfficerServiceName is the fully-qualified name of the OfficerService service.
+	OfficerServiceName = "maodian.store.v1.OfficerService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -73,6 +75,17 @@ const (
 	// IntakeServiceRecordChoicesProcedure is the fully-qualified name of the IntakeService's
 	// RecordChoices RPC.
 	IntakeServiceRecordChoicesProcedure = "/maodian.store.v1.IntakeService/RecordChoices"
+	// IntakeServiceGetRecordProcedure is the fully-qualified name of the IntakeService's GetRecord RPC.
+	IntakeServiceGetRecordProcedure = "/maodian.store.v1.IntakeService/GetRecord"
+	// IntakeServiceCorrectRecordProcedure is the fully-qualified name of the IntakeService's
+	// CorrectRecord RPC.
+	IntakeServiceCorrectRecordProcedure = "/maodian.store.v1.IntakeService/CorrectRecord"
+	// IntakeServiceMakeRequestProcedure is the fully-qualified name of the IntakeService's MakeRequest
+	// RPC.
+	IntakeServiceMakeRequestProcedure = "/maodian.store.v1.IntakeService/MakeRequest"
+	// IntakeServiceErasePersonProcedure is the fully-qualified name of the IntakeService's ErasePerson
+	// RPC.
+	IntakeServiceErasePersonProcedure = "/maodian.store.v1.IntakeService/ErasePerson"
 	// IntakeServiceAskGuardianProcedure is the fully-qualified name of the IntakeService's AskGuardian
 	// RPC.
 	IntakeServiceAskGuardianProcedure = "/maodian.store.v1.IntakeService/AskGuardian"
@@ -98,6 +111,18 @@ const (
 	// TransferServiceFinishTransferProcedure is the fully-qualified name of the TransferService's
 	// FinishTransfer RPC.
 	TransferServiceFinishTransferProcedure = "/maodian.store.v1.TransferService/FinishTransfer"
+	// OfficerServiceListRequestsProcedure is the fully-qualified name of the OfficerService's
+	// ListRequests RPC.
+	OfficerServiceListRequestsProcedure = "/maodian.store.v1.OfficerService/ListRequests"
+	// OfficerServiceAnswerRequestProcedure is the fully-qualified name of the OfficerService's
+	// AnswerRequest RPC.
+	OfficerServiceAnswerRequestProcedure = "/maodian.store.v1.OfficerService/AnswerRequest"
+	// OfficerServiceFetchRecordProcedure is the fully-qualified name of the OfficerService's
+	// FetchRecord RPC.
+	OfficerServiceFetchRecordProcedure = "/maodian.store.v1.OfficerService/FetchRecord"
+	// OfficerServiceRemovePersonProcedure is the fully-qualified name of the OfficerService's
+	// RemovePerson RPC.
+	OfficerServiceRemovePersonProcedure = "/maodian.store.v1.OfficerService/RemovePerson"
 )
 
 // ControlServiceClient is a client for the maodian.store.v1.ControlService service.
@@ -408,6 +433,14 @@ type IntakeServiceClient interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetRecord tells all that is held about a person.
+	GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error)
+	// CorrectRecord changes what a person says is wrong.
+	CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error)
+	// MakeRequest notes what somebody has to answer, or stops all use at once.
+	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
+	// ErasePerson removes a person for good.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 	// AskGuardian makes the link by which a guardian may answer for a minor.
 	AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error)
 	// GetGuardianCase tells what a guardian is asked.
@@ -445,6 +478,30 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 			connect.WithClientOptions(opts...),
 		),
+		getRecord: connect.NewClient[v1.GetRecordRequest, v1.GetRecordResponse](
+			httpClient,
+			baseURL+IntakeServiceGetRecordProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("GetRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		correctRecord: connect.NewClient[v1.CorrectRecordRequest, v1.CorrectRecordResponse](
+			httpClient,
+			baseURL+IntakeServiceCorrectRecordProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("CorrectRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		makeRequest: connect.NewClient[v1.MakeRequestRequest, v1.MakeRequestResponse](
+			httpClient,
+			baseURL+IntakeServiceMakeRequestProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("MakeRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		erasePerson: connect.NewClient[v1.ErasePersonRequest, v1.ErasePersonResponse](
+			httpClient,
+			baseURL+IntakeServiceErasePersonProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
+			connect.WithClientOptions(opts...),
+		),
 		askGuardian: connect.NewClient[v1.AskGuardianRequest, v1.AskGuardianResponse](
 			httpClient,
 			baseURL+IntakeServiceAskGuardianProcedure,
@@ -471,6 +528,10 @@ type intakeServiceClient struct {
 	recordEvent     *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
 	getPreferences  *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
 	recordChoices   *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
+	getRecord       *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
+	correctRecord   *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
+	makeRequest     *connect.Client[v1.MakeRequestRequest, v1.MakeRequestResponse]
+	erasePerson     *connect.Client[v1.ErasePersonRequest, v1.ErasePersonResponse]
 	askGuardian     *connect.Client[v1.AskGuardianRequest, v1.AskGuardianResponse]
 	getGuardianCase *connect.Client[v1.GetGuardianCaseRequest, v1.GetGuardianCaseResponse]
 	answerGuardian  *connect.Client[v1.AnswerGuardianRequest, v1.AnswerGuardianResponse]
@@ -497,6 +558,42 @@ func (c *intakeServiceClient) GetPreferences(ctx context.Context, req *v1.GetPre
 // RecordChoices calls maodian.store.v1.IntakeService.RecordChoices.
 func (c *intakeServiceClient) RecordChoices(ctx context.Context, req *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
 	response, err := c.recordChoices.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetRecord calls maodian.store.v1.IntakeService.GetRecord.
+func (c *intakeServiceClient) GetRecord(ctx context.Context, req *v1.GetRecordRequest) (*v1.GetRecordResponse, error) {
+	response, err := c.getRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CorrectRecord calls maodian.store.v1.IntakeService.CorrectRecord.
+func (c *intakeServiceClient) CorrectRecord(ctx context.Context, req *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error) {
+	response, err := c.correctRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// MakeRequest calls maodian.store.v1.IntakeService.MakeRequest.
+func (c *intakeServiceClient) MakeRequest(ctx context.Context, req *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error) {
+	response, err := c.makeRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ErasePerson calls maodian.store.v1.IntakeService.ErasePerson.
+func (c *intakeServiceClient) ErasePerson(ctx context.Context, req *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	response, err := c.erasePerson.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -538,6 +635,14 @@ type IntakeServiceHandler interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetRecord tells all that is held about a person.
+	GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error)
+	// CorrectRecord changes what a person says is wrong.
+	CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error)
+	// MakeRequest notes what somebody has to answer, or stops all use at once.
+	MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error)
+	// ErasePerson removes a person for good.
+	ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error)
 	// AskGuardian makes the link by which a guardian may answer for a minor.
 	AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error)
 	// GetGuardianCase tells what a guardian is asked.
@@ -571,6 +676,30 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intakeServiceGetRecordHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceGetRecordProcedure,
+		svc.GetRecord,
+		connect.WithSchema(intakeServiceMethods.ByName("GetRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceCorrectRecordHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceCorrectRecordProcedure,
+		svc.CorrectRecord,
+		connect.WithSchema(intakeServiceMethods.ByName("CorrectRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceMakeRequestHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceMakeRequestProcedure,
+		svc.MakeRequest,
+		connect.WithSchema(intakeServiceMethods.ByName("MakeRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceErasePersonHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceErasePersonProcedure,
+		svc.ErasePerson,
+		connect.WithSchema(intakeServiceMethods.ByName("ErasePerson")),
+		connect.WithHandlerOptions(opts...),
+	)
 	intakeServiceAskGuardianHandler := connect.NewUnaryHandlerSimple(
 		IntakeServiceAskGuardianProcedure,
 		svc.AskGuardian,
@@ -597,6 +726,14 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceGetPreferencesHandler.ServeHTTP(w, r)
 		case IntakeServiceRecordChoicesProcedure:
 			intakeServiceRecordChoicesHandler.ServeHTTP(w, r)
+		case IntakeServiceGetRecordProcedure:
+			intakeServiceGetRecordHandler.ServeHTTP(w, r)
+		case IntakeServiceCorrectRecordProcedure:
+			intakeServiceCorrectRecordHandler.ServeHTTP(w, r)
+		case IntakeServiceMakeRequestProcedure:
+			intakeServiceMakeRequestHandler.ServeHTTP(w, r)
+		case IntakeServiceErasePersonProcedure:
+			intakeServiceErasePersonHandler.ServeHTTP(w, r)
 		case IntakeServiceAskGuardianProcedure:
 			intakeServiceAskGuardianHandler.ServeHTTP(w, r)
 		case IntakeServiceGetGuardianCaseProcedure:
@@ -622,6 +759,22 @@ func (UnimplementedIntakeServiceHandler) GetPreferences(context.Context, *v1.Get
 
 func (UnimplementedIntakeServiceHandler) RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.RecordChoices is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) GetRecord(context.Context, *v1.GetRecordRequest) (*v1.GetRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetRecord is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) CorrectRecord(context.Context, *v1.CorrectRecordRequest) (*v1.CorrectRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.CorrectRecord is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) MakeRequest(context.Context, *v1.MakeRequestRequest) (*v1.MakeRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.MakeRequest is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) ErasePerson(context.Context, *v1.ErasePersonRequest) (*v1.ErasePersonResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.ErasePerson is not implemented"))
 }
 
 func (UnimplementedIntakeServiceHandler) AskGuardian(context.Context, *v1.AskGuardianRequest) (*v1.AskGuardianResponse, error) {
@@ -912,4 +1065,176 @@ func (UnimplementedTransferServiceHandler) StreamRows(context.Context, *v1.Strea
 
 func (UnimplementedTransferServiceHandler) FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.FinishTransfer is not implemented"))
+}
+
+// OfficerServiceClient is a client for the maodian.store.v1.OfficerService service.
+type OfficerServiceClient interface {
+	// ListRequests lists the open requests, the oldest first.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// AnswerRequest closes an open request.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// FetchRecord tells all that is held about who made a request, or about an openid.
+	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
+	// RemovePerson removes a person for good.
+	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+}
+
+// NewOfficerServiceClient constructs a client for the maodian.store.v1.OfficerService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewOfficerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) OfficerServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	officerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("OfficerService").Methods()
+	return &officerServiceClient{
+		listRequests: connect.NewClient[v1.ListRequestsRequest, v1.ListRequestsResponse](
+			httpClient,
+			baseURL+OfficerServiceListRequestsProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("ListRequests")),
+			connect.WithClientOptions(opts...),
+		),
+		answerRequest: connect.NewClient[v1.AnswerRequestRequest, v1.AnswerRequestResponse](
+			httpClient,
+			baseURL+OfficerServiceAnswerRequestProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("AnswerRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		fetchRecord: connect.NewClient[v1.FetchRecordRequest, v1.FetchRecordResponse](
+			httpClient,
+			baseURL+OfficerServiceFetchRecordProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("FetchRecord")),
+			connect.WithClientOptions(opts...),
+		),
+		removePerson: connect.NewClient[v1.RemovePersonRequest, v1.RemovePersonResponse](
+			httpClient,
+			baseURL+OfficerServiceRemovePersonProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// officerServiceClient implements OfficerServiceClient.
+type officerServiceClient struct {
+	listRequests  *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
+	answerRequest *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
+	fetchRecord   *connect.Client[v1.FetchRecordRequest, v1.FetchRecordResponse]
+	removePerson  *connect.Client[v1.RemovePersonRequest, v1.RemovePersonResponse]
+}
+
+// ListRequests calls maodian.store.v1.OfficerService.ListRequests.
+func (c *officerServiceClient) ListRequests(ctx context.Context, req *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	response, err := c.listRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AnswerRequest calls maodian.store.v1.OfficerService.AnswerRequest.
+func (c *officerServiceClient) AnswerRequest(ctx context.Context, req *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	response, err := c.answerRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FetchRecord calls maodian.store.v1.OfficerService.FetchRecord.
+func (c *officerServiceClient) FetchRecord(ctx context.Context, req *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error) {
+	response, err := c.fetchRecord.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemovePerson calls maodian.store.v1.OfficerService.RemovePerson.
+func (c *officerServiceClient) RemovePerson(ctx context.Context, req *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error) {
+	response, err := c.removePerson.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// OfficerServiceHandler is an implementation of the maodian.store.v1.OfficerService service.
+type OfficerServiceHandler interface {
+	// ListRequests lists the open requests, the oldest first.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// AnswerRequest closes an open request.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// FetchRecord tells all that is held about who made a request, or about an openid.
+	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
+	// RemovePerson removes a person for good.
+	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+}
+
+// NewOfficerServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	officerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("OfficerService").Methods()
+	officerServiceListRequestsHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceListRequestsProcedure,
+		svc.ListRequests,
+		connect.WithSchema(officerServiceMethods.ByName("ListRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceAnswerRequestHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceAnswerRequestProcedure,
+		svc.AnswerRequest,
+		connect.WithSchema(officerServiceMethods.ByName("AnswerRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceFetchRecordHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceFetchRecordProcedure,
+		svc.FetchRecord,
+		connect.WithSchema(officerServiceMethods.ByName("FetchRecord")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceRemovePersonHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceRemovePersonProcedure,
+		svc.RemovePerson,
+		connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/maodian.store.v1.OfficerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case OfficerServiceListRequestsProcedure:
+			officerServiceListRequestsHandler.ServeHTTP(w, r)
+		case OfficerServiceAnswerRequestProcedure:
+			officerServiceAnswerRequestHandler.ServeHTTP(w, r)
+		case OfficerServiceFetchRecordProcedure:
+			officerServiceFetchRecordHandler.ServeHTTP(w, r)
+		case OfficerServiceRemovePersonProcedure:
+			officerServiceRemovePersonHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedOfficerServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedOfficerServiceHandler struct{}
+
+func (UnimplementedOfficerServiceHandler) ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.ListRequests is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.AnswerRequest is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.FetchRecord is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.RemovePerson is not implemented"))
 }

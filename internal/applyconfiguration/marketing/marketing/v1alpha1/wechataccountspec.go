@@ -27,6 +27,10 @@ type WeChatAccountSpecApplyConfiguration struct {
 	APIHosts []marketingv1alpha1.APIHost `json:"apiHosts,omitempty"`
 	// menuKeywords says what people write in the chat to use their rights.
 	MenuKeywords *MenuKeywordsApplyConfiguration `json:"menuKeywords,omitempty"`
+	// publicHost is the host name under which people reach the consent page, as it is entered
+	// in the platform's console. A new follower is then sent the page's address, at most once in
+	// thirty days and never soon after a refusal. Unset: nobody is invited.
+	PublicHost *string `json:"publicHost,omitempty"`
 }
 
 // WeChatAccountSpecApplyConfiguration constructs a declarative configuration of the WeChatAccountSpec type for use with
@@ -82,5 +86,13 @@ func (b *WeChatAccountSpecApplyConfiguration) WithAPIHosts(values ...marketingv1
 // If called multiple times, the MenuKeywords field is set to the value of the last call.
 func (b *WeChatAccountSpecApplyConfiguration) WithMenuKeywords(value *MenuKeywordsApplyConfiguration) *WeChatAccountSpecApplyConfiguration {
 	b.MenuKeywords = value
+	return b
+}
+
+// WithPublicHost sets the PublicHost field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PublicHost field is set to the value of the last call.
+func (b *WeChatAccountSpecApplyConfiguration) WithPublicHost(value string) *WeChatAccountSpecApplyConfiguration {
+	b.PublicHost = &value
 	return b
 }

@@ -28,6 +28,8 @@ type ConsentStoreStatusApplyConfiguration struct {
 	Ledger *LedgerStateApplyConfiguration `json:"ledger,omitempty"`
 	// subjects is the number of people in the store.
 	Subjects *metav1alpha1.PeopleCount `json:"subjects,omitempty"`
+	// requests counts what people ask about their own data and somebody must answer.
+	Requests *RequestStateApplyConfiguration `json:"requests,omitempty"`
 	// bundle is the policy view that the store works with.
 	Bundle *BundleStateApplyConfiguration `json:"bundle,omitempty"`
 	// notice is what the ledger knows of the notice. Unset means that it has taken none.
@@ -92,6 +94,14 @@ func (b *ConsentStoreStatusApplyConfiguration) WithLedger(value *LedgerStateAppl
 // If called multiple times, the Subjects field is set to the value of the last call.
 func (b *ConsentStoreStatusApplyConfiguration) WithSubjects(value metav1alpha1.PeopleCount) *ConsentStoreStatusApplyConfiguration {
 	b.Subjects = &value
+	return b
+}
+
+// WithRequests sets the Requests field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Requests field is set to the value of the last call.
+func (b *ConsentStoreStatusApplyConfiguration) WithRequests(value *RequestStateApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
+	b.Requests = value
 	return b
 }
 

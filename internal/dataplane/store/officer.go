@@ -1,0 +1,72 @@
+package store
+
+import (
+	"context"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/request"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/store"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// officer serves who answers people's requests.
+type officer struct{ ledger store.Ledger }
+
+// ListRequests lists the open requests.
+func (o *officer) ListRequests(ctx context.Context, _ *storev1.ListRequestsRequest) (*storev1.ListRequestsResponse, error) {
+	all, err := o.ledger.OpenRequests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.ListRequestsResponse{}
+	for _, x := range all {
+		out.Requests = append(out.Requests, &storev1.OpenRequest{Reference: x.Reference, Account: x.Account, Request: requestOf(x.Request)})
+	}
+	return out, nil
+}
+
+// AnswerRequest closes one.
+func (o *officer) AnswerRequest(ctx context.Context, r *storev1.AnswerRequestRequest) (*storev1.AnswerRequestResponse, error) {
+	if err := o.ledger.Answer(ctx, r.GetReference(), request.Outcome(r.GetOutcome())); err != nil {
+		return nil, err
+	}
+	return &storev1.AnswerRequestResponse{}, nil
+}
+
+// FetchRecord tells all that is held about a person.
+func (o *officer) FetchRecord(ctx context.Context, r *storev1.FetchRecordRequest) (*storev1.FetchRecordResponse, error) {
+	if (r.GetReference() == "") == (r.GetOpenId() == "") {
+		return nil, store.ErrInvalid
+	}
+	var out store.Record
+	var err error
+	if r.GetReference() != "" {
+		out, err = o.ledger.RecordFor(ctx, r.GetReference())
+	} else {
+		var who subject.OpenID
+		if who, err = subject.NewOpenID(r.GetOpenId()); err != nil {
+			return nil, store.ErrInvalid
+		}
+		out, err = o.ledger.Record(ctx, r.GetAccount(), who, request.Access)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.FetchRecordResponse{Record: recordOf(out)}, nil
+}
+
+// RemovePerson removes a person for good, at their request.
+func (o *officer) RemovePerson(ctx context.Context, r *storev1.RemovePersonRequest) (*storev1.RemovePersonResponse, error) {
+	who, err := subject.NewOpenID(r.GetOpenId())
+	if err != nil {
+		return nil, store.ErrInvalid
+	}
+	ctx, cancel := context.WithTimeout(ctx, acknowledgeWithin)
+	defer cancel()
+	out, err := o.ledger.Erase(ctx, r.GetAccount(), who, consent.Request)
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.RemovePersonResponse{Found: out.Found, Acknowledged: out.Acknowledged}, nil
+}
