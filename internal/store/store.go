@@ -48,6 +48,8 @@ var (
 	ErrTransferConflict = &Error{"TransferConflict", "this transfer was declared with another content"}
 	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
+	ErrLogTampered      = &Error{"LogTampered", "the log is not what it was"}
+	ErrNoConsents       = &Error{"NoConsents", "the log holds no answer of this person"}
 	ErrNoticeRevision   = &Error{"NoticeRevision", "the revision answered is not the published one"}
 	ErrInvalid          = &Error{"Invalid", "a value is malformed"}
 )
@@ -79,8 +81,12 @@ type Ledger interface {
 	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
-	// Verify recomputes the log from its rows.
+	// Verify recomputes the log from its rows, and compares it with everything it signed.
 	Verify(ctx context.Context) (Verified, error)
+	// Checkpoint signs the head of the log, or returns what was signed for it before.
+	Checkpoint(ctx context.Context) (string, error)
+	// Receipt proves to a person what the log has of their consents.
+	Receipt(ctx context.Context, account string, who subject.OpenID) ([]byte, error)
 	Close() error
 }
 
@@ -95,6 +101,8 @@ type Status struct {
 	ViewIssued time.Time
 	Year       int
 	Counter    transfer.Counter
+	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
+	VerifierKey, Checkpoint string
 }
 
 // Event is one thing that a person did in WeChat.

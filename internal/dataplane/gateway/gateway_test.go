@@ -60,6 +60,7 @@ type fakeIntake struct {
 	events   []*storev1.RecordEventRequest
 	recorded []*storev1.RecordChoicesRequest
 	choices  map[string]*storev1.RecordChoicesRequest
+	receipt  []byte
 }
 
 func newFakeIntake() *fakeIntake {

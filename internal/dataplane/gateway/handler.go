@@ -88,6 +88,8 @@ func (h *handler) routes() http.Handler {
 		{"GET /consent", "consent", h.showConsent},
 		{"POST /consent", "consent", h.recordConsent},
 		{"GET /consent/done", "consent", h.showDone},
+		{"GET /consent/receipt", "consent", h.showReceipt},
+		{"GET /consent/receipt.json", "consent", h.saveReceipt},
 		{"GET /{file}", "verification", h.verification},
 	} {
 		mux.HandleFunc(x.pattern, h.Metrics.measure(x.metric, x.serve))

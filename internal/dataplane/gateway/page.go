@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -62,21 +63,28 @@ func loadPages() (*pages, error) {
 		if err := json.Unmarshal(raw, &t); err != nil {
 			return nil, fmt.Errorf("read texts of %s: %w", lang, err)
 		}
+		if err := t.addTexts("receipt", lang); err != nil {
+			return nil, err
+		}
 		p.texts[lang] = t
 	}
 	return p, nil
 }
 
-// page is what the layout shows: a form or a message.
+// page is what the layout shows: a form, a message or a receipt.
 type page struct {
 	Lang, Other string
 	Style       template.CSS
 	T           map[string]string
 	Form        *formView
 	Message     *messageView
+	Receipt     *receiptView
 }
 
-type messageView struct{ Title, Text string }
+type messageView struct {
+	Title, Text string
+	Kept        bool // a receipt of it can be had
+}
 
 type formView struct {
 	CSRF, Hint         string
@@ -118,7 +126,7 @@ func (p *pages) page(lang string) page {
 // message is a page with the text of that word and a way back to the form.
 func (p *pages) message(lang, word string) page {
 	out := p.page(lang)
-	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"]}
+	out.Message = &messageView{Title: out.T[word+".title"], Text: out.T[word+".text"], Kept: strings.HasPrefix(word, "done")}
 	return out
 }
 

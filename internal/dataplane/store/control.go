@@ -38,6 +38,7 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		LedgerId: s.LedgerID, Subjects: subject.People(s.Subjects), LogSize: s.LogSize, LogRoot: hex.EncodeToString(s.LogRoot), SizeBytes: s.SizeBytes,
 		BundleHash: s.ViewHash, BundleIssuedAt: timestamp(s.ViewIssued), Year: int64(s.Year),
 		NonSensitivePersons: subject.People(s.Counter.NonSensitive), SensitivePersons: subject.People(s.Counter.Sensitive),
+		VerifierKey: s.VerifierKey, Checkpoint: s.Checkpoint,
 	}, nil
 }
 

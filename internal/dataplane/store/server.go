@@ -128,7 +128,7 @@ func codeOf(e *store.Error) connect.Code {
 		return slices.ContainsFunc(list, func(x *store.Error) bool { return e.Is(x) })
 	}
 	switch {
-	case is(store.ErrRunUnknown, store.ErrTransferUnknown):
+	case is(store.ErrRunUnknown, store.ErrTransferUnknown, store.ErrNoConsents):
 		return connect.CodeNotFound
 	case is(store.ErrInvalid, store.ErrAudience):
 		return connect.CodeInvalidArgument

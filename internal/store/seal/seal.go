@@ -42,6 +42,7 @@ type Ring struct {
 	suite         byte
 	wrap          cipher.AEAD
 	index, commit []byte
+	sign          []byte
 }
 
 // NewRing derives the keys.
@@ -60,9 +61,16 @@ func NewRing(root []byte, alg Algorithm) (*Ring, error) {
 	if r.commit, err = hkdf.Key(sha256.New, root, nil, "maodian commitment v1", KeySize); err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
+	if r.sign, err = hkdf.Key(sha256.New, root, nil, "maodian checkpoint v1", KeySize); err != nil {
+		return nil, fmt.Errorf("derive key: %w", err)
+	}
 	r.wrap, err = aead(r.suite, kek)
 	return r, err
 }
+
+// SigningSeed is the secret from which the key of a log's checkpoints is made. It stays in
+// the process that holds the store's key.
+func (r *Ring) SigningSeed(origin string) [32]byte { return [32]byte(mac(r.sign, origin)) }
 
 var suites = map[Algorithm]byte{AES256GCM: 1, SM4GCM: 2}
 

@@ -1070,6 +1070,8 @@ type GetStatusResponse struct {
 	Year                int64                  `protobuf:"varint,8,opt,name=year,proto3" json:"year,omitempty"`
 	NonSensitivePersons string                 `protobuf:"bytes,9,opt,name=non_sensitive_persons,json=nonSensitivePersons,proto3" json:"non_sensitive_persons,omitempty"`
 	SensitivePersons    string                 `protobuf:"bytes,10,opt,name=sensitive_persons,json=sensitivePersons,proto3" json:"sensitive_persons,omitempty"`
+	VerifierKey         string                 `protobuf:"bytes,11,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"` // opens the log's checkpoints
+	Checkpoint          string                 `protobuf:"bytes,12,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                      // signed note over log_size and log_root
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -1170,6 +1172,20 @@ func (x *GetStatusResponse) GetNonSensitivePersons() string {
 func (x *GetStatusResponse) GetSensitivePersons() string {
 	if x != nil {
 		return x.SensitivePersons
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetVerifierKey() string {
+	if x != nil {
+		return x.VerifierKey
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
 	}
 	return ""
 }
@@ -3838,6 +3854,102 @@ func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
 	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
+type GetReceiptRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId        string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReceiptRequest) Reset() {
+	*x = GetReceiptRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReceiptRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReceiptRequest) ProtoMessage() {}
+
+func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
+func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *GetReceiptRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *GetReceiptRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+type GetReceiptResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Receipt       []byte                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"` // JSON with the names of ISO/IEC TS 27560, and the proofs
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReceiptResponse) Reset() {
+	*x = GetReceiptResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReceiptResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReceiptResponse) ProtoMessage() {}
+
+func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
+func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *GetReceiptResponse) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
 var File_maodian_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_maodian_store_v1_store_proto_rawDesc = "" +
@@ -3953,7 +4065,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xfd\x02\n" +
+	"\x10GetStatusRequest\"\xc0\x03\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -3967,7 +4079,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x04year\x18\b \x01(\x03R\x04year\x122\n" +
 	"\x15non_sensitive_persons\x18\t \x01(\tR\x13nonSensitivePersons\x12+\n" +
 	"\x11sensitive_persons\x18\n" +
-	" \x01(\tR\x10sensitivePersons\"T\n" +
+	" \x01(\tR\x10sensitivePersons\x12!\n" +
+	"\fverifier_key\x18\v \x01(\tR\vverifierKey\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\f \x01(\tR\n" +
+	"checkpoint\"T\n" +
 	"\x13SizeAudienceRequest\x12\x1e\n" +
 	"\n" +
 	"expression\x18\x01 \x01(\tR\n" +
@@ -4184,7 +4300,12 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x126\n" +
 	"\bmanifest\x18\x02 \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"\x18\n" +
-	"\x16FinishTransferResponse2\xea\x05\n" +
+	"\x16FinishTransferResponse\"K\n" +
+	"\x11GetReceiptRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"3\n" +
+	"\x12GetReceiptResponse\x12\x1d\n" +
+	"\areceipt\x18\x01 \x01(\fB\x03\x80\x01\x01R\areceipt2\xea\x05\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
 	"PushBundle\x12#.maodian.store.v1.PushBundleRequest\x1a$.maodian.store.v1.PushBundleResponse\x12T\n" +
@@ -4194,11 +4315,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xb2\x02\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\x8b\x03\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
 	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
-	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse2\xfe\x01\n" +
+	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12W\n" +
+	"\n" +
+	"GetReceipt\x12#.maodian.store.v1.GetReceiptRequest\x1a$.maodian.store.v1.GetReceiptResponse2\xfe\x01\n" +
 	"\x0fDispatchService\x12H\n" +
 	"\x05Lease\x12\x1e.maodian.store.v1.LeaseRequest\x1a\x1f.maodian.store.v1.LeaseResponse\x12K\n" +
 	"\x06Report\x12\x1f.maodian.store.v1.ReportRequest\x1a .maodian.store.v1.ReportResponse\x12T\n" +
@@ -4221,7 +4344,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -4280,55 +4403,57 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*StreamRowsResponse)(nil),       // 54: maodian.store.v1.StreamRowsResponse
 	(*FinishTransferRequest)(nil),    // 55: maodian.store.v1.FinishTransferRequest
 	(*FinishTransferResponse)(nil),   // 56: maodian.store.v1.FinishTransferResponse
-	nil,                              // 57: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 58: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 59: maodian.store.v1.Purpose.DescriptionEntry
-	(*timestamppb.Timestamp)(nil),    // 60: google.protobuf.Timestamp
+	(*GetReceiptRequest)(nil),        // 57: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),       // 58: maodian.store.v1.GetReceiptResponse
+	nil,                              // 59: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 60: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 61: maodian.store.v1.Purpose.DescriptionEntry
+	(*timestamppb.Timestamp)(nil),    // 62: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	60, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	62, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,  // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,  // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,  // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,  // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,  // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10, // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	57, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	58, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	59, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	60, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,  // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,  // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	59, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	60, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	60, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	60, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	60, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	60, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	61, // 11: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	62, // 12: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	62, // 13: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	62, // 14: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	62, // 15: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	62, // 16: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,  // 17: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,  // 18: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,  // 19: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	60, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	60, // 21: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	60, // 22: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	62, // 20: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	62, // 21: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	62, // 22: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17, // 23: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22, // 24: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22, // 25: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
 	23, // 26: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
 	26, // 27: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	60, // 28: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	60, // 29: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	62, // 28: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	62, // 29: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
 	26, // 30: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	31, // 31: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	31, // 32: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	32, // 33: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
 	23, // 34: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
 	33, // 35: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	60, // 36: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	62, // 36: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
 	35, // 37: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
 	2,  // 38: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
 	39, // 39: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
 	39, // 40: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
 	44, // 41: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	60, // 42: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	62, // 42: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
 	46, // 43: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
 	49, // 44: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
 	32, // 45: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
@@ -4344,31 +4469,33 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	34, // 55: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
 	37, // 56: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
 	40, // 57: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	42, // 58: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	45, // 59: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	48, // 60: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	51, // 61: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	53, // 62: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	55, // 63: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	12, // 64: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14, // 65: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16, // 66: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19, // 67: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21, // 68: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25, // 69: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28, // 70: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30, // 71: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36, // 72: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38, // 73: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41, // 74: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	43, // 75: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	47, // 76: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	50, // 77: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	52, // 78: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	54, // 79: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	56, // 80: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	64, // [64:81] is the sub-list for method output_type
-	47, // [47:64] is the sub-list for method input_type
+	57, // 58: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	42, // 59: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	45, // 60: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	48, // 61: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	51, // 62: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	53, // 63: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	55, // 64: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	12, // 65: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14, // 66: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16, // 67: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19, // 68: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21, // 69: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25, // 70: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28, // 71: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30, // 72: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36, // 73: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38, // 74: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41, // 75: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	58, // 76: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	43, // 77: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	47, // 78: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	50, // 79: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	52, // 80: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	54, // 81: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	56, // 82: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	65, // [65:83] is the sub-list for method output_type
+	47, // [47:65] is the sub-list for method input_type
 	47, // [47:47] is the sub-list for extension type_name
 	47, // [47:47] is the sub-list for extension extendee
 	0,  // [0:47] is the sub-list for field type_name
@@ -4385,7 +4512,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   60,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

@@ -73,6 +73,9 @@ const (
 	// IntakeServiceRecordChoicesProcedure is the fully-qualified name of the IntakeService's
 	// RecordChoices RPC.
 	IntakeServiceRecordChoicesProcedure = "/maodian.store.v1.IntakeService/RecordChoices"
+	// IntakeServiceGetReceiptProcedure is the fully-qualified name of the IntakeService's GetReceipt
+	// RPC.
+	IntakeServiceGetReceiptProcedure = "/maodian.store.v1.IntakeService/GetReceipt"
 	// DispatchServiceLeaseProcedure is the fully-qualified name of the DispatchService's Lease RPC.
 	DispatchServiceLeaseProcedure = "/maodian.store.v1.DispatchService/Lease"
 	// DispatchServiceReportProcedure is the fully-qualified name of the DispatchService's Report RPC.
@@ -399,6 +402,8 @@ type IntakeServiceClient interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetReceipt proves to a person what the ledger has of their consents.
+	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 }
 
 // NewIntakeServiceClient constructs a client for the maodian.store.v1.IntakeService service. By
@@ -430,6 +435,12 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 			connect.WithClientOptions(opts...),
 		),
+		getReceipt: connect.NewClient[v1.GetReceiptRequest, v1.GetReceiptResponse](
+			httpClient,
+			baseURL+IntakeServiceGetReceiptProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("GetReceipt")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -438,6 +449,7 @@ type intakeServiceClient struct {
 	recordEvent    *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
 	getPreferences *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
 	recordChoices  *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
+	getReceipt     *connect.Client[v1.GetReceiptRequest, v1.GetReceiptResponse]
 }
 
 // RecordEvent calls maodian.store.v1.IntakeService.RecordEvent.
@@ -467,6 +479,15 @@ func (c *intakeServiceClient) RecordChoices(ctx context.Context, req *v1.RecordC
 	return nil, err
 }
 
+// GetReceipt calls maodian.store.v1.IntakeService.GetReceipt.
+func (c *intakeServiceClient) GetReceipt(ctx context.Context, req *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error) {
+	response, err := c.getReceipt.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // IntakeServiceHandler is an implementation of the maodian.store.v1.IntakeService service.
 type IntakeServiceHandler interface {
 	// RecordEvent stores one callback event; it is on disk when the answer comes.
@@ -475,6 +496,8 @@ type IntakeServiceHandler interface {
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
+	// GetReceipt proves to a person what the ledger has of their consents.
+	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 }
 
 // NewIntakeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -502,6 +525,12 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intakeServiceMethods.ByName("RecordChoices")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intakeServiceGetReceiptHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceGetReceiptProcedure,
+		svc.GetReceipt,
+		connect.WithSchema(intakeServiceMethods.ByName("GetReceipt")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.IntakeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case IntakeServiceRecordEventProcedure:
@@ -510,6 +539,8 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceGetPreferencesHandler.ServeHTTP(w, r)
 		case IntakeServiceRecordChoicesProcedure:
 			intakeServiceRecordChoicesHandler.ServeHTTP(w, r)
+		case IntakeServiceGetReceiptProcedure:
+			intakeServiceGetReceiptHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -529,6 +560,10 @@ func (UnimplementedIntakeServiceHandler) GetPreferences(context.Context, *v1.Get
 
 func (UnimplementedIntakeServiceHandler) RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.RecordChoices is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetReceipt is not implemented"))
 }
 
 // DispatchServiceClient is a client for the maodian.store.v1.DispatchService service.
