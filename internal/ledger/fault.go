@@ -18,12 +18,12 @@ const (
 
 // Fault is the first thing that is wrong.
 type Fault struct {
-	Word string
+	Word string `json:"word"`
 	// Entry is the number of the entry that is wrong, and Line of the line; -1 and 0 where
 	// no single one is.
-	Entry   int64
-	Line    int
-	Message string
+	Entry   int64  `json:"entry"`
+	Line    int    `json:"line,omitempty"`
+	Message string `json:"message"`
 }
 
 // Error gives "Word: message", with the line where it is known.
