@@ -53,6 +53,27 @@ type arguments struct {
 	task          officer.Task
 }
 
+// flags are those of a subcommand.
+func (a *arguments) flags(part string) *flag.FlagSet {
+	fs := flag.NewFlagSet("maodian "+part, flag.ContinueOnError)
+	fs.StringVar(&a.config, "config", "", "configuration file")
+	fs.StringVar(&a.level, "log-level", "INFO", "DEBUG, INFO, WARN or ERROR")
+	switch part {
+	case "dispatch":
+		fs.StringVar(&a.audit.URL, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
+		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
+		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
+	case "officer":
+		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer or erase")
+		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request")
+		fs.StringVar(&a.task.Outcome, "outcome", "", "what became of it: Done or Refused")
+		fs.StringVar(&a.task.Account, "account", "", "the WeChatAccount that an openid belongs to")
+		fs.StringVar(&a.task.OpenIDFile, "openid-file", "", "file that holds the openid")
+		fs.StringVar(&a.task.Out, "out", "", "file to write, on a volume in the region")
+	}
+	return fs
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 1 && args[0] == "version" {
 		fmt.Fprintln(stdout, version)
@@ -66,23 +87,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return runLedger(ctx, args[1:], stdout, stderr)
 	}
 	var a arguments
-	fs := flag.NewFlagSet("maodian "+args[0], flag.ContinueOnError)
+	fs := a.flags(args[0])
 	fs.SetOutput(stderr)
-	fs.StringVar(&a.config, "config", "", "configuration file")
-	fs.StringVar(&a.level, "log-level", "INFO", "DEBUG, INFO, WARN or ERROR")
-	if args[0] == "dispatch" {
-		fs.StringVar(&a.audit.URL, "reconcile", "", "address of an audit of what people received: compare it with the ledger, send nothing")
-		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
-		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
-	}
-	if args[0] == "officer" {
-		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer or erase")
-		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request")
-		fs.StringVar(&a.task.Outcome, "outcome", "", "what became of it: Done or Refused")
-		fs.StringVar(&a.task.Account, "account", "", "the WeChatAccount that an openid belongs to")
-		fs.StringVar(&a.task.OpenIDFile, "openid-file", "", "file that holds the openid")
-		fs.StringVar(&a.task.Out, "out", "", "file to write, on a volume in the region")
-	}
 	if err := fs.Parse(args[1:]); err != nil {
 		return 2
 	}

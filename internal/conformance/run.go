@@ -153,20 +153,10 @@ func (r *Runner) concrete(f File, c Case, namespace string) (request, error) {
 	if c.Verb == "create" {
 		base = merge(base, c.Change)
 	}
-	for _, name := range c.Needs {
-		if values[name] == "" {
-			return request{}, notApplicable("the policy has no " + name)
-		}
+	object, err := c.fill(base, values)
+	if err != nil {
+		return request{}, err
 	}
-	filled, missing := values.fill(map[string]any{"base": base, "change": c.Change, "as": c.As})
-	if missing != "" {
-		return request{}, notApplicable("the policy has no " + missing)
-	}
-	parts, _ := filled.(map[string]any)
-	c.As, _ = parts["as"].(string)
-	c.Change, _ = parts["change"].(map[string]any)
-	object := &unstructured.Unstructured{}
-	object.Object, _ = parts["base"].(map[string]any)
 	gvk := object.GroupVersionKind()
 	if about, ok := parents[c.Sub]; ok {
 		gvk = about
@@ -186,6 +176,25 @@ func (r *Runner) concrete(f File, c Case, namespace string) (request, error) {
 		object.SetNamespace(namespace)
 	}
 	return req, nil
+}
+
+// fill puts values in the place of the case's placeholders, and returns its object.
+func (c *Case) fill(base map[string]any, values Values) (*unstructured.Unstructured, error) {
+	for _, name := range c.Needs {
+		if values[name] == "" {
+			return nil, notApplicable("the policy has no " + name)
+		}
+	}
+	filled, missing := values.fill(map[string]any{"base": base, "change": c.Change, "as": c.As})
+	if missing != "" {
+		return nil, notApplicable("the policy has no " + missing)
+	}
+	parts, _ := filled.(map[string]any)
+	c.As, _ = parts["as"].(string)
+	c.Change, _ = parts["change"].(map[string]any)
+	object := &unstructured.Unstructured{}
+	object.Object, _ = parts["base"].(map[string]any)
+	return object, nil
 }
 
 func (r *Runner) send(ctx context.Context, q request) (*unstructured.Unstructured, error) {

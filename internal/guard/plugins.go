@@ -43,7 +43,7 @@ type keys struct{ mark, name string }
 
 var (
 	namespaceKeys = keys{policyLabel, "kubernetes.io/metadata.name"}
-	// of pods, as Cilium labels them; without k8s: a label of another source could be meant
+	// Of pods, as Cilium labels them; without k8s: a label of another source could be meant.
 	ciliumKeys = keys{"k8s:io.cilium.k8s.namespace.labels." + policyLabel, "k8s:io.kubernetes.pod.namespace"}
 )
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -43,7 +42,7 @@ type Signer struct {
 func NewSigner(origin string, seed [ed25519.SeedSize]byte) (*Signer, error) {
 	s := &Signer{key: ed25519.NewKeyFromSeed(seed[:])}
 	var err error
-	if s.verifier, err = note.NewEd25519VerifierKey(origin, s.key.Public().(ed25519.PublicKey)); err != nil { //nolint:errcheck // that is its type
+	if s.verifier, err = note.NewEd25519VerifierKey(origin, s.key.Public().(ed25519.PublicKey)); err != nil {
 		return nil, fmt.Errorf("make signer: %w", err)
 	}
 	if s.known, err = note.NewVerifier(s.verifier); err != nil {
@@ -107,15 +106,24 @@ func (v *Verifier) Open(signed string) (Checkpoint, error) {
 	if err != nil || signed != fmt.Sprintf("%s\n— %s %s\n", n.Text, v.Origin(), base64.StdEncoding.EncodeToString(raw)) {
 		return forged("is written in another way than it was signed")
 	}
-	lines := strings.Split(n.Text, "\n")
-	if len(lines) != 4 || lines[0] != v.Origin() {
+	c, ok := parse(n.Text)
+	switch {
+	case !ok:
+		return forged("holds no size and root")
+	case c.Origin != v.Origin():
 		return forged("is not one of " + v.Origin())
+	}
+	return c, nil
+}
+
+// parse reads a checkpoint's text, of which there is one way only to write it.
+func parse(text string) (Checkpoint, bool) {
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 {
+		return Checkpoint{}, false
 	}
 	size, err := strconv.ParseUint(lines[1], 10, 63)
 	root, bad := base64.StdEncoding.Strict().DecodeString(lines[2])
 	c := Checkpoint{lines[0], size, root}
-	if err != nil || bad != nil || len(root) != sha256.Size || size > math.MaxInt64 || c.text() != n.Text {
-		return forged("holds no size and root")
-	}
-	return c, nil
+	return c, err == nil && bad == nil && len(root) == sha256.Size && c.text() == text
 }

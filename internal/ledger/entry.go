@@ -125,14 +125,26 @@ func (e *Entry) Check() error {
 
 // odd names what cannot stand together in an entry.
 func (e *Entry) odd() string {
-	first := e.Form == FormFirst
 	switch {
-	case e.Form != 0 && !first:
+	case e.Form != 0 && e.Form != FormFirst:
 		return "its form is unknown"
-	case first && (e.Kind != "" || !e.Time.IsZero() || e.Open()):
-		return "the first form shows nothing that could be proved"
-	case !first && (e.Kind == "" || !e.Time.Equal(e.Time.Truncate(time.Millisecond))):
+	case e.Form == FormFirst:
+		return e.oddFirst()
+	case e.Kind == "" || !e.Time.Equal(e.Time.Truncate(time.Millisecond)):
 		return "kind and time in milliseconds must be there"
+	}
+	return e.oddBody()
+}
+
+func (e *Entry) oddFirst() string {
+	if e.Kind != "" || !e.Time.IsZero() || e.Open() {
+		return "the first form shows nothing that could be proved"
+	}
+	return e.oddBody()
+}
+
+func (e *Entry) oddBody() string {
+	switch {
 	case e.Open() == (len(e.Body) == 0):
 		return "body and salt are shown together or not at all"
 	case !e.Open() && len(e.Principal) > 0:

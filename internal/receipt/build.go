@@ -80,15 +80,9 @@ func read(e Evidence) ([]act, error) {
 	if len(e.Entries) == 0 || len(e.Entries) > MaxEvents {
 		return nil, unproved("a receipt has between 1 and %d events", MaxEvents)
 	}
-	shown, used := map[string]*Shown{}, []string{}
-	for _, raw := range e.Shown {
-		var compact bytes.Buffer
-		var s Shown
-		if json.Compact(&compact, raw) != nil || json.Unmarshal(raw, &s) != nil {
-			return nil, unproved("what was shown cannot be read")
-		}
-		shown[Hash(compact.Bytes())] = &s
-		used = append(used, Hash(compact.Bytes()))
+	shown, used, err := readShown(e)
+	if err != nil {
+		return nil, err
 	}
 	var acts []act
 	var named []string
@@ -113,6 +107,21 @@ func read(e Evidence) ([]act, error) {
 		return nil, unproved("the receipt shows another notice than its entries name")
 	}
 	return acts, nil
+}
+
+// readShown reads what was shown, by its hash, and the hashes in their order.
+func readShown(e Evidence) (shown map[string]*Shown, used []string, err error) {
+	shown = map[string]*Shown{}
+	for _, raw := range e.Shown {
+		var compact bytes.Buffer
+		var s Shown
+		if json.Compact(&compact, raw) != nil || json.Unmarshal(raw, &s) != nil {
+			return nil, nil, unproved("what was shown cannot be read")
+		}
+		shown[Hash(compact.Bytes())] = &s
+		used = append(used, Hash(compact.Bytes()))
+	}
+	return shown, used, nil
 }
 
 func (r *Receipt) record(a, described act) Record {

@@ -60,7 +60,7 @@ func TestKeyboard(t *testing.T) {
 				p.shot("consent-zh-CN-keyboard-focus")
 			}
 		}
-		want := []string{"/consent?lang=en", "adult", direct, personal, notice().GetRecipients()[0].GetRightsChannel(), abroad, notice().GetRecipients()[1].GetRightsChannel(), inland, "refuse", "agree"}
+		want := []string{"/consent?lang=en", "adult", direct, personal, notice().GetRecipients()[0].GetRightsChannel(), abroad, notice().GetRecipients()[1].GetRightsChannel(), inland, "refuse", "agree", "/consent/record?lang=zh-CN", "/consent/receipt?lang=zh-CN"}
 		for i, s := range stops { // both buttons have the value 1
 			if s == "1" {
 				stops[i] = want[min(i, len(want)-1)]

@@ -135,30 +135,33 @@ func (f Facts) byAge(yield func(reason.Code) bool) bool {
 			return false
 		}
 	}
-	switch f.Person.GuardianNeeded(f.Rules.GuardianAge, f.Rules.Revision) {
-	case GuardianPending:
+	need := f.Person.GuardianNeeded(f.Rules.GuardianAge, f.Rules.Revision)
+	if need == GuardianPending {
 		return yield(reason.GuardianUnverified)
-	case GuardianRequired:
-		return yield(reason.GuardianConsentMissing)
 	}
-	return true
+	return need == GuardianNone || yield(reason.GuardianConsentMissing)
 }
 
 // bound is what the yes was bound to. Without a yes there is nothing to compare.
 func (f Facts) bound(yield func(reason.Code) bool) bool {
-	switch {
-	case f.Rules.Revision == 0 && !yield(reason.NoticeNotPublished):
+	if f.Rules.Revision == 0 && !yield(reason.NoticeNotPublished) {
 		return false
-	case !f.given():
+	}
+	if !f.given() {
 		return true
-	case f.Rules.Revision != 0 && f.State.NoticeRevision != f.Rules.Revision && !yield(reason.ConsentStaleNotice):
-		return false
-	case f.Rules.NeedsSeparate && !f.State.Separate && !yield(reason.ConsentNotSeparate):
-		return false
-	case !f.State.At.Before(f.At) && !yield(reason.ConsentNotPrior):
-		return false
-	case !f.State.Ends.IsZero() && f.At.After(f.State.Ends):
-		return yield(reason.RetentionExpired)
+	}
+	for _, x := range [...]struct {
+		wrong bool
+		code  reason.Code
+	}{
+		{f.Rules.Revision != 0 && f.State.NoticeRevision != f.Rules.Revision, reason.ConsentStaleNotice},
+		{f.Rules.NeedsSeparate && !f.State.Separate, reason.ConsentNotSeparate},
+		{!f.State.At.Before(f.At), reason.ConsentNotPrior},
+		{!f.State.Ends.IsZero() && f.At.After(f.State.Ends), reason.RetentionExpired},
+	} {
+		if x.wrong && !yield(x.code) {
+			return false
+		}
 	}
 	return true
 }

@@ -53,6 +53,7 @@ func (s GuardianState) Valid() bool {
 	switch s {
 	case GuardianNone, GuardianPending, GuardianVerified, GuardianRefused, GuardianWithdrawn:
 		return true
+	case GuardianRequired: // what is needed is not what is
 	}
 	return false
 }

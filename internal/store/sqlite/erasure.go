@@ -326,7 +326,7 @@ func (s *scrubber) try(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("empty write-ahead log: %w", err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 250"); err != nil {
 		return fmt.Errorf("empty write-ahead log: %w", err)
 	}

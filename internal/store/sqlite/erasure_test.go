@@ -117,6 +117,9 @@ func readable(t *testing.T, dir, keysDir string) map[string]bool {
 			}
 		}
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return out
 }
 
@@ -268,6 +271,9 @@ func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 		if slices.Contains(personal, name) == slices.Contains(stay, name) {
 			t.Errorf("%s is neither emptied nor allowed to stay", name)
 		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -438,7 +444,7 @@ func TestErase_Killed(t *testing.T) {
 // killAfter runs the erasing process until it has said so many names, and kills it.
 func killAfter(t *testing.T, dir string, names int) (said []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestErase_Killed$") //nolint:gosec // this very test
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestErase_Killed$")
 	cmd.Env = append(os.Environ(), killEnv+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -528,17 +534,27 @@ func TestErase_ReadsNoWholeTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for rows.Next() {
-			var a, b, c int
-			var plan string
-			if err := rows.Scan(&a, &b, &c, &plan); err != nil {
-				t.Fatal(err)
-			}
-			t.Log(q, plan)
+		for _, plan := range plans(t, rows) {
 			if strings.HasPrefix(plan, "SCAN") && !strings.Contains(plan, "SCAN runs") && !strings.Contains(plan, "SCAN t") {
 				t.Errorf("%s: %s", q, plan)
 			}
 		}
-		_ = rows.Close()
 	}
+}
+
+func plans(t *testing.T, rows *sql.Rows) (out []string) {
+	t.Helper()
+	defer rows.Close()
+	for rows.Next() {
+		var a, b, c int
+		var plan string
+		if err := rows.Scan(&a, &b, &c, &plan); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, plan)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

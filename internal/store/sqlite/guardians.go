@@ -195,15 +195,9 @@ func (l *Ledger) AnswerGuardian(patience context.Context, a store.GuardianAnswer
 
 // sayable refuses what is no answer.
 func sayable(a store.GuardianAnswer) error {
-	switch a.State {
-	case consent.GuardianVerified:
-		if a.Relation.Valid() {
-			return nil
-		}
-	case consent.GuardianRefused, consent.GuardianWithdrawn:
-		if a.Relation == "" || a.Relation.Valid() {
-			return nil
-		}
+	no := a.State == consent.GuardianRefused || a.State == consent.GuardianWithdrawn
+	if (a.State == consent.GuardianVerified && a.Relation.Valid()) || (no && (a.Relation == "" || a.Relation.Valid())) {
+		return nil
 	}
 	return store.ErrInvalid
 }

@@ -341,21 +341,26 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 	if state != "leased" && state != "unknown" {
 		return nil
 	}
-	if state == "unknown" && next == "pending" {
-		next = "failed" // known not to have been sent, but its shard may be over already
-	}
-	why := ""
-	switch {
-	case o.Result == store.Refused:
-		why = string(reason.RefusedByPlatform)
-	case gone && next == "pending":
-		next, why = "refused", string(reason.ConsentWithdrawn) // erased meanwhile: nobody is there to send to
-	}
+	next, why := ends(o, state, next, gone)
 	const q = "UPDATE deliveries SET state = ?1, reason = ?2, code = ?3, permit = CASE ?1 WHEN 'pending' THEN NULL ELSE permit END WHERE run_id = ?4 AND subject_id = ?5"
 	if _, err := t.exec(ctx, q, next, why, o.Code, s.ID, id); err != nil {
 		return err
 	}
 	return t.settle(ctx, s, id, o)
+}
+
+// ends tells in which state a reported delivery ends, and why.
+func ends(o store.Outcome, state, next string, gone bool) (string, string) {
+	if state == "unknown" && next == "pending" {
+		next = "failed" // known not to have been sent, but its shard may be over already
+	}
+	switch {
+	case o.Result == store.Refused:
+		return next, string(reason.RefusedByPlatform)
+	case gone && next == "pending": // erased meanwhile: nobody is there to send to
+		return "refused", string(reason.ConsentWithdrawn)
+	}
+	return next, ""
 }
 
 // settle corrects caps and grants: what provably did not leave counts for nothing.

@@ -80,18 +80,8 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		cfg.PermitLife = defaultPermitLife
 	}
 	path := filepath.Join(cfg.Dir, file)
-	_, err := os.Stat(path)
-	fresh := errors.Is(err, fs.ErrNotExist)
-	switch {
-	case fresh && !cfg.Create:
-		return nil, store.ErrLedgerMissing
-	case err != nil && !fresh:
-		return nil, fmt.Errorf("open ledger: %w", err)
-	}
-	if !fresh {
-		if err := examine(ctx, path, cfg); err != nil {
-			return nil, err
-		}
+	if err := expected(ctx, path, cfg); err != nil {
+		return nil, err
 	}
 	db, err := open(path, 1)
 	if err != nil {
@@ -113,6 +103,21 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// expected refuses a place that is empty although a ledger is expected there, and a file that
+// is not that ledger.
+func expected(ctx context.Context, path string, cfg Config) error {
+	_, err := os.Stat(path)
+	switch {
+	case err == nil:
+		return examine(ctx, path, cfg)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("open ledger: %w", err)
+	case !cfg.Create:
+		return store.ErrLedgerMissing
+	}
+	return nil
 }
 
 // ready loads what an open ledger keeps in memory.

@@ -45,22 +45,23 @@ func (w *World) exported() int64 {
 	return f.Consenting
 }
 
-func (w *World) guardianOf(name string) consent.GuardianState {
+// guardianOfChild tells how far the guardian of "child" is.
+func (w *World) guardianOfChild() consent.GuardianState {
 	w.Helper()
-	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID(name))
+	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("child"))
 	w.ok(err)
 	return p.Guardian
 }
 
 func guardianConfirms(w *World) {
 	w.child("child")
-	want(w, "before", w.guardianOf("child"), consent.GuardianRequired)
+	want(w, "before", w.guardianOfChild(), consent.GuardianRequired)
 	want(w, "exported before", w.exported(), 0)
 	link := w.Ask("child", 1)
-	want(w, "asked", w.guardianOf("child"), consent.GuardianPending)
+	want(w, "asked", w.guardianOfChild(), consent.GuardianPending)
 	want(w, "exported when asked", w.exported(), 0)
 	w.ok(w.Says("mother", link, consent.GuardianVerified))
-	want(w, "confirmed", w.guardianOf("child"), consent.GuardianVerified)
+	want(w, "confirmed", w.guardianOfChild(), consent.GuardianVerified)
 	want(w, "exported when confirmed", w.exported(), 1)
 	r := w.Plan("run")
 	want(w, "scored marketing to a child, whoever agrees", r.Excluded[reason.MinorAutomatedMarketing], 1)
@@ -73,7 +74,7 @@ func guardianTakesBack(w *World) {
 	w.Clock.Move(2 * store.GuardianLinkLife) // the link of who answered stays
 	w.Push(nil)
 	w.ok(w.Says("mother", link, consent.GuardianWithdrawn))
-	want(w, "taken back", w.guardianOf("child"), consent.GuardianRequired)
+	want(w, "taken back", w.guardianOfChild(), consent.GuardianRequired)
 	want(w, "exported", w.exported(), 0)
 	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("child"))
 	w.ok(err)
@@ -98,7 +99,7 @@ func guardianConfirmsOneText(w *World) {
 	w.Push(func(v *store.View) { v.Notice.Revision = 4 })
 	w.Choose(w.Context(), "child", consent.From8, Reporting)
 	want(w, "the child agreed anew, the guardian did not", w.exported(), 0)
-	want(w, "state", w.guardianOf("child"), consent.GuardianRequired)
+	want(w, "state", w.guardianOfChild(), consent.GuardianRequired)
 }
 
 func guardianRefused(w *World) {

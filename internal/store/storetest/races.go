@@ -105,14 +105,19 @@ func (w *World) race(seed uint64) {
 	ctx, stop := context.WithCancel(w.Context())
 	var workers sync.WaitGroup
 	for n := range senders {
-		workers.Go(func() { w.sends(ctx, p, rand.New(rand.NewPCG(seed, uint64(n)))) })
+		workers.Go(func() { w.sends(ctx, p, seeded(seed, n)) })
 	}
-	each(crowd, func(i int) { w.lives(p, i, rand.New(rand.NewPCG(seed, uint64(senders+i)))) })
+	each(crowd, func(i int) { w.lives(p, i, seeded(seed, senders+i)) })
 	stop()
 	workers.Wait()
 	if p.wrongly > 0 || p.sent == 0 {
 		w.Errorf("%d sent, of which %d after the withdrawal was acknowledged", p.sent, p.wrongly)
 	}
+}
+
+// seeded is the source of one actor's decisions.
+func seeded(round uint64, actor int) *rand.Rand {
+	return rand.New(rand.NewPCG(round, uint64(actor))) //nolint:gosec // repeatable, and no secret
 }
 
 // each runs f for 0 to n-1 at once.

@@ -277,7 +277,7 @@ func erasedWard(w *World) {
 		w.Errorf("by the link of who is erased: %v", err)
 	}
 	w.child("child")
-	want(w, "who comes back is somebody new", w.guardianOf("child"), consent.GuardianRequired)
+	want(w, "who comes back is somebody new", w.guardianOfChild(), consent.GuardianRequired)
 }
 
 func erasureRaces(w *World) {
@@ -305,21 +305,7 @@ func erasureRaces(w *World) {
 		})
 	}
 	for n := range 4 {
-		wg.Go(func() {
-			for {
-				l, err := w.Ledger.Lease(w.Context(), "run", 0, 3)
-				if err != nil || len(l.Permits) == 0 {
-					return
-				}
-				var out []store.Outcome
-				for i, p := range l.Permits {
-					out = append(out, store.Outcome{Permit: p.ID, Result: []string{store.Sent, store.Failed, store.Sent}[(i+n)%3]})
-				}
-				if err := w.Ledger.Report(w.Context(), "run", out); err != nil {
-					w.Errorf("Report: %v", err)
-				}
-			}
-		})
+		wg.Go(func() { w.reports(n) })
 	}
 	wg.Wait()
 	r := w.Run("run")
@@ -328,6 +314,23 @@ func erasureRaces(w *World) {
 	for i := range people / 2 {
 		if r := w.All(fmt.Sprint("fan", i)); len(r.Consents) != 0 || len(r.Messages) != 0 {
 			w.Errorf("something of before is held")
+		}
+	}
+}
+
+// reports leases and reports until nothing is left.
+func (w *World) reports(n int) {
+	for {
+		l, err := w.Ledger.Lease(w.Context(), "run", 0, 3)
+		if err != nil || len(l.Permits) == 0 {
+			return
+		}
+		var out []store.Outcome
+		for i, p := range l.Permits {
+			out = append(out, store.Outcome{Permit: p.ID, Result: []string{store.Sent, store.Failed, store.Sent}[(i+n)%3]})
+		}
+		if err := w.Ledger.Report(w.Context(), "run", out); err != nil {
+			w.Errorf("Report: %v", err)
 		}
 	}
 }
