@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,7 +143,7 @@ func (o *renderOptions) print(out io.Writer, p *residencyv1.ResidencyPolicy) err
 			return err
 		}
 		if o.folder != "" {
-			return writeStatic(o.folder, manifests)
+			return guard.WriteStatic(o.folder, p.Name, manifests)
 		}
 		for _, m := range manifests {
 			if err := document(out, m.Object); err != nil {
@@ -173,40 +171,4 @@ func document(out io.Writer, object any) error {
 	}
 	_, err = fmt.Fprintf(out, "---\n%s", text)
 	return err
-}
-
-// writeStatic writes one file an object. A folder with files of an older guard is refused:
-// the API server would load them beside the new ones.
-func writeStatic(folder string, manifests []guard.Manifest) error {
-	for _, sub := range []string{"validating", "mutating"} {
-		path := filepath.Join(folder, sub)
-		if err := os.MkdirAll(path, 0o750); err != nil {
-			return fmt.Errorf("write manifests: %w", err)
-		}
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			return fmt.Errorf("write manifests: %w", err)
-		}
-		if len(entries) > 0 {
-			return fmt.Errorf("%s is not empty: write into a new folder, then replace this one", path)
-		}
-	}
-	for _, m := range manifests {
-		kind, _ := m.Object["kind"].(string)
-		if err := writeJSON(filepath.Join(folder, m.Folder, m.Name+"."+kind+".json"), m.Object); err != nil {
-			return err
-		}
-	}
-	return writeJSON(filepath.Join(folder, "admission.json"), guard.AdmissionConfiguration(folder))
-}
-
-func writeJSON(path string, object any) error {
-	text, err := json.MarshalIndent(object, "", "  ")
-	if err != nil {
-		return fmt.Errorf("render: %w", err)
-	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write manifests: %w", err)
-	}
-	return nil
 }

@@ -120,10 +120,9 @@ var kinds = []struct {
 }
 
 // installKinds makes the definitions and waits until they are served.
-func installKinds(t *testing.T) {
+func installKinds(t *testing.T, r *envtestrig.Rig) {
 	t.Helper()
-	scheme := rig.Scheme
-	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+	if err := apiextensionsv1.AddToScheme(r.Scheme); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range kinds {
@@ -141,12 +140,12 @@ func installKinds(t *testing.T) {
 			Names:    apiextensionsv1.CustomResourceDefinitionNames{Kind: k.kind, Plural: k.plural},
 			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: k.version, Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: open}}},
 		}
-		rig.Create(t, crd)
+		r.Create(t, crd)
 	}
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
 		for _, k := range kinds {
 			crd := &apiextensionsv1.CustomResourceDefinition{}
-			if err := rig.Client.Get(ctx, client.ObjectKey{Name: k.plural + "." + k.group}, crd); err != nil {
+			if err := r.Client.Get(ctx, client.ObjectKey{Name: k.plural + "." + k.group}, crd); err != nil {
 				return err
 			}
 			if !established(crd) {
@@ -180,7 +179,7 @@ func prepare(t *testing.T) *suite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installKinds(t)
+	installKinds(t, rig)
 	p := policy()
 	where := conformance.Where{
 		Governed: rig.Namespace(t, p.Name), Free: rig.Namespace(t, ""), Manager: manager, Prober: prober,
