@@ -79,8 +79,36 @@ func TestStaticManifestsCarryTheirNameAndNothingElse(t *testing.T) {
 	if !protected {
 		t.Error("the policy that protects the guard is missing")
 	}
-	if code, _, errOut := call(t, "", "render", "-f", sample, "--static", "--output-dir", folder); code != exitError || !strings.Contains(errOut, "is not empty") {
-		t.Errorf("older manifests are mixed with new ones: exit code %d, %s", code, errOut)
+}
+
+func TestStaticManifestsOfAPolicyAreReplacedAndThoseOfOthersStay(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(name, sharing string) string {
+		return "apiVersion: residency.maodian.dev/v1alpha1\nkind: ResidencyPolicy\nmetadata: {name: " + name + "}\nspec: {jurisdiction: cn, nodes: {sharing: " + sharing + "}}\n"
+	}
+	for _, policy := range []string{text("cn-mainland", "Exclusive"), text("cn", "Exclusive"), text("cn", "Shared")} {
+		if code, _, errOut := call(t, policy, "render", "-f", "-", "--static", "--output-dir", "guard"); code != exitOK {
+			t.Fatalf("exit code %d: %s", code, errOut)
+		}
+	}
+	for file, want := range map[string]bool{
+		"cn_images.ValidatingAdmissionPolicy.json": true, "cn_protection.ValidatingAdmissionPolicyBinding.json": true,
+		"cn_keep-off.ValidatingAdmissionPolicy.json": false, "cn-mainland_keep-off.ValidatingAdmissionPolicy.json": true,
+	} {
+		if _, err := os.Stat(filepath.Join("guard", "validating", file)); (err == nil) != want {
+			t.Errorf("%s exists = %t", file, err == nil)
+		}
+	}
+	if entries, err := os.ReadDir("guard"); err != nil || len(entries) != 3 {
+		t.Errorf("%v, want two folders and the configuration: %v", entries, err)
+	}
+	configuration, err := os.ReadFile(filepath.Join("guard", "admission.json"))
+	if err != nil || !strings.Contains(string(configuration), `"staticManifestsDir": "`+filepath.Join(here, "guard", "validating")+`"`) {
+		t.Errorf("the configuration names no absolute folder: %s, %v", configuration, err)
 	}
 }
 

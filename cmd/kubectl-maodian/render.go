@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -144,7 +143,7 @@ func (o *renderOptions) print(out io.Writer, p *residencyv1.ResidencyPolicy) err
 			return err
 		}
 		if o.folder != "" {
-			return writeStatic(o.folder, manifests)
+			return guard.WriteStatic(o.folder, p.Name, manifests)
 		}
 		for _, m := range manifests {
 			if err := document(out, m.Object); err != nil {
@@ -172,32 +171,4 @@ func document(out io.Writer, object any) error {
 	}
 	_, err = fmt.Fprintf(out, "---\n%s", text)
 	return err
-}
-
-// writeStatic writes one file an object. A folder with files of an older guard is refused:
-// the API server would load them beside the new ones.
-func writeStatic(folder string, manifests []guard.Manifest) error {
-	for _, sub := range []string{"validating", "mutating"} {
-		path := filepath.Join(folder, sub)
-		if err := os.MkdirAll(path, 0o750); err != nil {
-			return fmt.Errorf("write manifests: %w", err)
-		}
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			return fmt.Errorf("write manifests: %w", err)
-		}
-		if len(entries) > 0 {
-			return fmt.Errorf("%s is not empty: write into a new folder, then replace this one", path)
-		}
-	}
-	files, err := guard.Files(folder, manifests)
-	if err != nil {
-		return err
-	}
-	for path, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, filepath.FromSlash(path)), text, 0o600); err != nil {
-			return fmt.Errorf("write manifests: %w", err)
-		}
-	}
-	return nil
 }

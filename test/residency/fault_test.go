@@ -42,9 +42,9 @@ func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 }
 
 // start runs the manager until stop is called.
-func start(t *testing.T) (stop func()) {
+func start(t *testing.T, r *envtestrig.Rig) (stop func()) {
 	t.Helper()
-	end, err := envtestrig.Controllers(wire)(rig)
+	end, err := envtestrig.Controllers(wire)(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +56,10 @@ func start(t *testing.T) (stop func()) {
 }
 
 // enforced waits until the policy says that every API server refuses.
-func enforced(t *testing.T, p *residencyv1.ResidencyPolicy, namespace string) {
+func enforced(t *testing.T, r *envtestrig.Rig, p *residencyv1.ResidencyPolicy, namespace string) {
 	t.Helper()
 	envtestrig.Eventually(t, envtestrig.Settling, func(ctx context.Context) error {
-		if err := rig.Client.Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
+		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), p); err != nil {
 			return err
 		}
 		c := meta.FindStatusCondition(p.Status.Conditions, string(residencyv1.ConditionEnforced))
@@ -87,11 +87,11 @@ func second() *residencyv1.ResidencyPolicy {
 
 // whileTheManagerIsGone lets the manager install a guard and stops it: the guard must hold.
 func whileTheManagerIsGone(t *testing.T, files []conformance.File) {
-	stop := start(t)
+	stop := start(t, rig)
 	p := second()
 	rig.Create(t, p)
 	governed, free := rig.Namespace(t, p.Name), rig.Namespace(t, "")
-	enforced(t, p, governed)
+	enforced(t, rig, p, governed)
 	stop()
 	deadWebhook(t)
 	where := conformance.Where{
@@ -121,12 +121,12 @@ func whileTheManagerIsGone(t *testing.T, files []conformance.File) {
 		if err := rig.Client.Delete(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
-		stop := start(t)
+		stop := start(t, rig)
 		defer stop()
 		envtestrig.Eventually(t, envtestrig.Settling, func(ctx context.Context) error {
 			return rig.Client.Get(ctx, client.ObjectKey{Name: name}, &arv1.ValidatingAdmissionPolicyBinding{})
 		})
-		enforced(t, p, governed)
+		enforced(t, rig, p, governed)
 	})
 	t.Run("an attestor gets out", func(t *testing.T) { getOut(t, p, governed) })
 }
@@ -185,7 +185,7 @@ func getOut(t *testing.T, p *residencyv1.ResidencyPolicy, namespace string) {
 	attestor := rig.As(t, "somebody", "system:masters", p.Spec.Identities.Attestors[0])
 	envtestrig.Refused(t, attestor.Delete(t.Context(), p.DeepCopy()), "namespaces still carry its name")
 	envtestrig.Refused(t, rig.Client.Patch(t.Context(), ns.DeepCopy(), unmark), "is changed by an attestor only")
-	stop := start(t)
+	stop := start(t, rig)
 	defer stop()
 	if err := attestor.Patch(t.Context(), ns.DeepCopy(), unmark); err != nil {
 		t.Fatal(err)

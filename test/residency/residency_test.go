@@ -151,10 +151,9 @@ var kinds = []struct {
 }
 
 // installKinds makes the definitions and waits until they are served.
-func installKinds(t *testing.T, rig *envtestrig.Rig) {
+func installKinds(t *testing.T, r *envtestrig.Rig) {
 	t.Helper()
-	scheme := rig.Scheme
-	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+	if err := apiextensionsv1.AddToScheme(r.Scheme); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range kinds {
@@ -172,12 +171,12 @@ func installKinds(t *testing.T, rig *envtestrig.Rig) {
 			Names:    apiextensionsv1.CustomResourceDefinitionNames{Kind: k.kind, Plural: k.plural},
 			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: k.version, Served: true, Storage: true, Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: open}}},
 		}
-		rig.Create(t, crd)
+		r.Create(t, crd)
 	}
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
 		for _, k := range kinds {
 			crd := &apiextensionsv1.CustomResourceDefinition{}
-			if err := rig.Client.Get(ctx, client.ObjectKey{Name: k.plural + "." + k.group}, crd); err != nil {
+			if err := r.Client.Get(ctx, client.ObjectKey{Name: k.plural + "." + k.group}, crd); err != nil {
 				return err
 			}
 			if !established(crd) {
