@@ -98,6 +98,7 @@ func readable(t *testing.T, dir, keysDir string) map[string]bool {
 	}
 	defer rows.Close()
 	out := map[string]bool{}
+	defer noError(t, rows)
 	for rows.Next() {
 		var id, wrapped, sealed, blind []byte
 		if err := rows.Scan(&id, &wrapped, &sealed, &blind); err != nil {
@@ -260,6 +261,7 @@ func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
+	defer noError(t, rows)
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
@@ -438,7 +440,7 @@ func TestErase_Killed(t *testing.T) {
 // killAfter runs the erasing process until it has said so many names, and kills it.
 func killAfter(t *testing.T, dir string, names int) (said []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestErase_Killed$") //nolint:gosec // this very test
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestErase_Killed$")
 	cmd.Env = append(os.Environ(), killEnv+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -524,21 +526,33 @@ func TestErase_ReadsNoWholeTable(t *testing.T) {
 		statements = append(statements, "DELETE FROM "+table+" WHERE subject_id = ?1")
 	}
 	for _, q := range statements {
-		rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, []byte("x"), "y")
-		if err != nil {
+		readsNoWholeTable(t, l, q)
+	}
+}
+
+func readsNoWholeTable(t *testing.T, l *Ledger, q string) {
+	t.Helper()
+	rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, []byte("x"), "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	defer noError(t, rows)
+	for rows.Next() {
+		var a, b, c int
+		var plan string
+		if err := rows.Scan(&a, &b, &c, &plan); err != nil {
 			t.Fatal(err)
 		}
-		for rows.Next() {
-			var a, b, c int
-			var plan string
-			if err := rows.Scan(&a, &b, &c, &plan); err != nil {
-				t.Fatal(err)
-			}
-			t.Log(q, plan)
-			if strings.HasPrefix(plan, "SCAN") && !strings.Contains(plan, "SCAN runs") && !strings.Contains(plan, "SCAN t") {
-				t.Errorf("%s: %s", q, plan)
-			}
+		if strings.HasPrefix(plan, "SCAN") && plan != "SCAN t" { // the transfers, which are few
+			t.Errorf("%s: %s", q, plan)
 		}
-		_ = rows.Close()
+	}
+}
+
+func noError(t *testing.T, rows *sql.Rows) {
+	t.Helper()
+	if err := rows.Err(); err != nil {
+		t.Error(err)
 	}
 }

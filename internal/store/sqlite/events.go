@@ -82,17 +82,8 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 		if id, err = l.ensure(ctx, t, e.Account, e.Who); err != nil {
 			return err
 		}
-		dedupe, err := l.hideDedupe(e)
-		if err != nil {
+		if out.Duplicate, err = l.happened(ctx, t, id, e); out.Duplicate || err != nil {
 			return err
-		}
-		const q = `INSERT INTO events (dedupe, subject_id, account, kind, key, at_ms, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`
-		n, err := t.exec(ctx, q, dedupe, id, e.Account, e.Kind, e.Key, e.At.UnixMilli(), t.now.UnixMilli())
-		if err != nil {
-			return err
-		}
-		if out.Duplicate = n == 0; out.Duplicate {
-			return nil
 		}
 		if withdrawn, err = l.apply(ctx, t, id, e); err == nil && e.Kind == "subscribe" {
 			out.MayAsk, err = l.mayAsk(ctx, t, id)
@@ -106,6 +97,17 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 	// is a duplicate, or the second keyword: an earlier answer may not have been acknowledged.
 	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(patience, id, nil)
 	return out, nil
+}
+
+// happened stores an event, and tells whether it was there.
+func (l *Ledger) happened(ctx context.Context, t *tx, id []byte, e store.Event) (before bool, err error) {
+	dedupe, err := l.hideDedupe(e)
+	if err != nil {
+		return false, err
+	}
+	const q = `INSERT INTO events (dedupe, subject_id, account, kind, key, at_ms, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`
+	n, err := t.exec(ctx, q, dedupe, id, e.Account, e.Kind, e.Key, e.At.UnixMilli(), t.now.UnixMilli())
+	return n == 0, err
 }
 
 // apply makes an event's effects: relation, grants, tags, points, withdrawal.

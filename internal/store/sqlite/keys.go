@@ -121,5 +121,5 @@ func (l *Ledger) guardianOf(ctx context.Context, q rowQuerier, ward []byte, who 
 	if err != nil {
 		return nil, err
 	}
-	return seal.Hide(secret, "guardian", []byte(who.Reveal()))[:16], nil //nolint:forbidigo // committed at once
+	return seal.Hide(secret, "guardian", []byte(who.Reveal()))[:16], nil
 }

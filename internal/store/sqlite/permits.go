@@ -341,18 +341,17 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 	if state != "leased" && state != "unknown" {
 		return nil
 	}
-	if state == "unknown" && next == "pending" {
-		next = "failed" // known not to have been sent, but its shard may be over already
-	}
-	why := ""
+	why := reason.Code("")
 	switch {
 	case o.Result == store.Refused:
-		why = string(reason.RefusedByPlatform)
+		why = reason.RefusedByPlatform
+	case state == "unknown" && next == "pending":
+		next = "failed" // known not to have been sent, but its shard may be over already
 	case gone && next == "pending":
-		next, why = "refused", string(reason.ConsentWithdrawn) // erased meanwhile: nobody is there to send to
+		next, why = "refused", reason.ConsentWithdrawn // erased meanwhile: nobody is there to send to
 	}
 	const q = "UPDATE deliveries SET state = ?1, reason = ?2, code = ?3, permit = CASE ?1 WHEN 'pending' THEN NULL ELSE permit END WHERE run_id = ?4 AND subject_id = ?5"
-	if _, err := t.exec(ctx, q, next, why, o.Code, s.ID, id); err != nil {
+	if _, err := t.exec(ctx, q, next, string(why), o.Code, s.ID, id); err != nil {
 		return err
 	}
 	return t.settle(ctx, s, id, o)

@@ -17,7 +17,7 @@ import (
 // Ask notes a request that somebody must answer (PIPL 48, 24, 46), or stops all use at once
 // (PIPL 44). As long as one of a kind is open, it is the same one.
 func (l *Ledger) Ask(patience context.Context, account string, who subject.OpenID, kind request.Kind) (store.Asked, error) {
-	if account == "" || who.IsZero() || !(kind.ByHand() || kind == request.Restriction) {
+	if account == "" || who.IsZero() || (!kind.ByHand() && kind != request.Restriction) {
 		return store.Asked{}, store.ErrAsk
 	}
 	var id []byte
@@ -30,20 +30,7 @@ func (l *Ledger) Ask(patience context.Context, account string, who subject.OpenI
 		if id == nil {
 			return store.ErrAsk // nothing is held that could be explained, corrected or restricted
 		}
-		if kind == request.Restriction {
-			if _, err := t.withdrawAll(ctx, id, account, consent.Page); err != nil {
-				return err
-			}
-			out.Request, err = t.ask(ctx, id, account, kind, request.Done)
-			return err
-		}
-		if out.Request, err = t.pending(ctx, id, kind); err == nil {
-			return nil
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		out.Request, err = t.ask(ctx, id, account, kind, request.Open)
+		out.Request, err = t.askFor(ctx, id, account, kind)
 		return err
 	})
 	if err != nil {
@@ -51,6 +38,21 @@ func (l *Ledger) Ask(patience context.Context, account string, who subject.OpenI
 	}
 	out.Acknowledged = kind == request.Restriction && l.quiet(patience, id, nil)
 	return out, nil
+}
+
+// askFor stops all use, or notes what is not open yet.
+func (t *tx) askFor(ctx context.Context, id []byte, account string, kind request.Kind) (store.Request, error) {
+	if kind == request.Restriction {
+		if _, err := t.withdrawAll(ctx, id, account, consent.Page); err != nil {
+			return store.Request{}, err
+		}
+		return t.ask(ctx, id, account, kind, request.Done)
+	}
+	x, err := t.pending(ctx, id, kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t.ask(ctx, id, account, kind, request.Open)
+	}
+	return x, err
 }
 
 // pending returns the person's open request of a kind.
