@@ -7,6 +7,7 @@
 //	maodian transfer --config FILE   one DataTransfer
 //	maodian officer  --config FILE   answers people's requests about their own data
 //	maodian twin     --config FILE   an offline twin of the WeChat platform
+//	maodian ledger   verify|export   checks a ledger's pack or a receipt, offline; writes a pack
 package main
 
 import (
@@ -32,7 +33,8 @@ import (
 	"github.com/maodian-dev/maodian/internal/wechat/twin"
 )
 
-const usage = "usage: maodian store|gateway|dispatch|transfer|officer|twin --config FILE"
+const usage = `usage: maodian store|gateway|dispatch|transfer|officer|twin --config FILE
+       maodian ledger verify|export ...`
 
 // version is set by the linker.
 var version = "dev"
@@ -59,6 +61,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprintln(stderr, usage)
 		return 2
+	}
+	if args[0] == "ledger" {
+		return runLedger(ctx, args[1:], stdout, stderr)
 	}
 	var a arguments
 	fs := flag.NewFlagSet("maodian "+args[0], flag.ContinueOnError)

@@ -229,7 +229,9 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 		return conditions.Stall(residencyv1.ReasonLedgerMissing, "the store answers with another ledger than %s: restore the volume", cs.Status.LedgerID), nil
 	}
 	size, bytes := s.answer.GetLogSize(), s.answer.GetSizeBytes()
-	cs.Status.Ledger = residencyv1.LedgerState{Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes}
+	cs.Status.Ledger = residencyv1.LedgerState{
+		Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes, VerifierKey: s.answer.GetVerifierKey(), Checkpoint: s.answer.GetCheckpoint(),
+	}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
 	r.tellRequests(s)
 	cs.Status.Notice = takenNotice(s.answer)

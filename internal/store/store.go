@@ -49,6 +49,8 @@ var (
 	ErrTransferConflict = &Error{"TransferConflict", "this transfer was declared with another content"}
 	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
+	ErrLogTampered      = &Error{"LogTampered", "the log is not what it was"}
+	ErrNoConsents       = &Error{"NoConsents", "the log holds no answer of this person"}
 	ErrNoticeRevision   = &Error{"NoticeRevision", "the revision answered is not the published one"}
 	ErrGuardianLink     = &Error{"GuardianLink", "the link is unknown, over, or another guardian has answered by it"}
 	ErrGuardianSelf     = &Error{"GuardianSelf", "the person's own account cannot speak as their guardian"}
@@ -95,8 +97,12 @@ type Ledger interface {
 
 	Rights
 
-	// Verify recomputes the log from its rows.
+	// Verify recomputes the log from its rows, and compares it with everything it signed.
 	Verify(ctx context.Context) (Verified, error)
+	// Checkpoint signs the head of the log, or returns what was signed for it before.
+	Checkpoint(ctx context.Context) (string, error)
+	// Receipt proves to a person what the log has of their consents.
+	Receipt(ctx context.Context, account string, who subject.OpenID) ([]byte, error)
 	Close() error
 }
 
@@ -119,6 +125,8 @@ type Status struct {
 	// number that people have agreed to. The ledger goes on with what it had.
 	NoticeRefused bool
 	StaleConsents int64 // people who agreed to an older text, and not to this one
+	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
+	VerifierKey, Checkpoint string
 }
 
 // Event is one thing that a person did in WeChat.

@@ -202,6 +202,13 @@ func getOut(t *testing.T, p *residencyv1.ResidencyPolicy, namespace string) {
 		if err == nil && len(left.Items) > 0 {
 			return fmt.Errorf("%d policies of the guard are left", len(left.Items))
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		// the API server lets go of a policy within a second
+		tolerant := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "tolerant"}, Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "c", Image: "elsewhere.test/x"}}, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		}}
+		return rig.Client.Create(ctx, tolerant, client.DryRunAll)
 	})
 }

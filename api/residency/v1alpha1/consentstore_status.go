@@ -224,6 +224,20 @@ type LedgerState struct {
 	// +kubebuilder:validation:MaxLength=128
 	RootHash string `json:"rootHash,omitempty"`
 
+	// verifierKey opens the checkpoints of the log (C2SP signed-note). The key that signs them
+	// never leaves the store.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	VerifierKey string `json:"verifierKey,omitempty"`
+
+	// checkpoint is the newest signed head of the log (C2SP tlog-checkpoint): who keeps it
+	// notices when history is rewritten.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Checkpoint string `json:"checkpoint,omitempty"`
+
 	// sizeBytes is the size of the database. Unset means not yet read.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

@@ -67,6 +67,7 @@ type fakeIntake struct {
 	rights   fakeRights
 	mayAsk   bool
 	links    fakeLinks
+	receipt  []byte
 }
 
 func newFakeIntake() *fakeIntake {

@@ -100,6 +100,8 @@ func (h *handler) routes() http.Handler {
 		{"GET /consent/guardian/{secret}", "guardian", h.showGuardian},
 		{"POST /consent/guardian/{secret}", "guardian", h.answerGuardian},
 		{"GET /consent/guardian/{secret}/done", "guardian", h.showGuardianDone},
+		{"GET /consent/receipt", "consent", h.showReceipt},
+		{"GET /consent/receipt.json", "consent", h.saveReceipt},
 		{"GET /{file}", "verification", h.verification},
 	} {
 		mux.HandleFunc(x.pattern, h.Metrics.measure(x.metric, x.serve))

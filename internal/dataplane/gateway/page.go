@@ -65,6 +65,9 @@ func loadPages() (*pages, error) {
 				return nil, fmt.Errorf("read texts of %s: %w", lang, err)
 			}
 		}
+		if err := t.addTexts("receipt", lang); err != nil {
+			return nil, err
+		}
 		p.texts[lang] = t
 	}
 	return p, nil
@@ -75,7 +78,7 @@ func dict(t map[string]string, list []entryView) map[string]any {
 	return map[string]any{"T": t, "List": list}
 }
 
-// page is what the layout shows: a form or a message.
+// page is what the layout shows: a form, a message, a record or a receipt.
 type page struct {
 	Lang, Other string
 	Style       template.CSS
@@ -86,10 +89,11 @@ type page struct {
 	Message     *messageView
 	Record      *recordView
 	Confirm     *confirmView
+	Receipt     *receiptView
 }
 
 // messageView is a text, and a way on: to a path, by words. AskGuardian is the token of the form
-// that asks one, or empty. Held: something is held about the reader, so the record is worth a link.
+// that asks one, or empty. Held: something is held about the reader, so record and receipt are worth a link.
 type messageView struct {
 	Title, Text, To, Back, AskGuardian string
 	Held                               bool

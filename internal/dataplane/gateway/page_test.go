@@ -66,7 +66,7 @@ func TestTexts_SameInBothLanguages(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []problem{problemForm, problemForged, problemExpired, problemStore, problemPlatform, problemNotice, problemInternal} {
+	for _, bad := range []problem{problemForm, problemForged, problemExpired, problemStore, problemPlatform, problemNotice, problemInternal, problemReceipt} {
 		if m := p.message(langZh, "problem."+bad.word).Message; m.Title == "" || m.Text == "" {
 			t.Errorf("problem %s has no text", bad.word)
 		}

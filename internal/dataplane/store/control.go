@@ -40,6 +40,7 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		NonSensitivePersons: subject.People(s.Counter.NonSensitive), SensitivePersons: subject.People(s.Counter.Sensitive),
 		Requests:       requestCountsOf(s.Requests),
 		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, StaleConsents: subject.People(s.StaleConsents),
+		VerifierKey: s.VerifierKey, Checkpoint: s.Checkpoint,
 	}, nil
 }
 

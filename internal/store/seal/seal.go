@@ -44,6 +44,7 @@ type Ring struct {
 	wrap          cipher.AEAD
 	kek           []byte
 	index, commit []byte
+	sign          []byte
 }
 
 // NewRing derives the keys.
@@ -62,6 +63,9 @@ func NewRing(root []byte, alg Algorithm) (*Ring, error) {
 	if r.commit, err = hkdf.Key(sha256.New, root, nil, "maodian commitment v1", KeySize); err != nil {
 		return nil, fmt.Errorf("derive key: %w", err)
 	}
+	if r.sign, err = hkdf.Key(sha256.New, root, nil, "maodian checkpoint v1", KeySize); err != nil {
+		return nil, fmt.Errorf("derive key: %w", err)
+	}
 	r.wrap, err = aead(r.suite, r.kek)
 	return r, err
 }
@@ -77,6 +81,10 @@ func (r *Ring) Under(secret []byte) (*Ring, error) {
 
 // Hide returns 32 bytes that stand for value and say nothing about it without the secret.
 func Hide(secret []byte, use string, value []byte) []byte { return mac(secret, use, string(value)) }
+
+// SigningSeed is the secret from which the key of a log's checkpoints is made. It stays in
+// the process that holds the store's key.
+func (r *Ring) SigningSeed(origin string) [32]byte { return [32]byte(mac(r.sign, origin)) }
 
 var suites = map[Algorithm]byte{AES256GCM: 1, SM4GCM: 2}
 

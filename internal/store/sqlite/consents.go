@@ -60,6 +60,9 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
+		if err := t.show(ctx, l.View()); err != nil {
+			return err
+		}
 		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {
 			return err
 		}
@@ -150,10 +153,10 @@ func (t *tx) consent(ctx context.Context, id []byte, before consent.State, e con
 			return err
 		}
 	}
-	t.log("consent", id, map[string]any{
+	t.log("consent", id, t.withShown(e.Control, map[string]any{
 		"purpose": e.purpose, "recipient": e.recipient, "action": e.Action, "revision": e.NoticeRevision, "separate": e.Separate,
 		"control": e.Control, "ends": milli(e.Ends), "account": e.account, "language": e.language,
-	})
+	}))
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/maodian-dev/maodian/internal/ledger"
 	"github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/store/keyfile"
 	"github.com/maodian-dev/maodian/internal/store/seal"
@@ -60,6 +61,7 @@ type Ledger struct {
 	pages pages     // of exports, read and not handed over yet
 	scrub scrubber  // removes erased bytes from the write-ahead log
 	stale staleCount
+	sign  *ledger.Signer
 }
 
 var _ store.Ledger = (*Ledger)(nil)
@@ -112,10 +114,24 @@ func openPrepared(ctx context.Context, path string, cfg Config) (*Ledger, error)
 		return nil, errors.Join(err, keys.Close(), db.Close())
 	}
 	l := &Ledger{cfg: cfg, read: read, keys: keys, write: newWriter(db, cfg.Clock, keys.Sync)}
-	if err := errors.Join(l.loadView(ctx), l.resumeErasures(ctx)); err != nil {
+	if err := l.ready(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// ready loads what an open ledger keeps in memory.
+func (l *Ledger) ready(ctx context.Context) (err error) {
+	origin := ledger.Origin(l.cfg.LedgerID)
+	if l.sign, err = ledger.NewSigner(origin, l.cfg.Ring.SigningSeed(origin)); err != nil {
+		return err
+	}
+	const q = "INSERT INTO meta (key, value) VALUES ('verifier_key', ?) ON CONFLICT DO NOTHING" // for exports, which have no secret
+	err = l.write.do(ctx, func(t *tx) error {
+		_, err := t.exec(ctx, q, []byte(l.sign.VerifierKey()))
+		return err
+	})
+	return errors.Join(err, l.loadView(ctx), l.resumeErasures(ctx))
 }
 
 func open(path string, conns int) (*sql.DB, error) {
@@ -146,7 +162,10 @@ func prepare(ctx context.Context, db *sql.DB, cfg Config) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate ledger: %w", err)
 	}
-	return identify(ctx, db, cfg)
+	if err := identify(ctx, db, cfg); err != nil {
+		return err
+	}
+	return fillNodes(ctx, db)
 }
 
 // examine tells a ledger from a foreign or damaged file, and writes nothing: a file of

@@ -42,6 +42,7 @@ type tx struct {
 	now     time.Time
 	job     *job
 	entries *[]entry
+	shown   string // hash of what the person had before their eyes, if anything
 }
 
 func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {

@@ -80,6 +80,11 @@ var contract = []contractCase{
 	{"a guardian's no is acknowledged only when no permit is live", guardianIsFinal},
 	{"the log verifies", verifies},
 	{"bad input is refused with a word", badInput},
+	{"a checkpoint is signed once for each head", checkpointOnce},
+	{"a receipt proves what a person answered and took back", receiptProves},
+	{"a receipt stays good while the log grows", receiptLasts},
+	{"a receipt is about one person", receiptOfOne},
+	{"who has answered nothing gets no receipt", receiptOfNobody},
 }
 
 // Run runs the contract.

@@ -332,6 +332,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LedgerState
   map:
     fields:
+    - name: checkpoint
+      type:
+        scalar: string
     - name: rootHash
       type:
         scalar: string
@@ -341,6 +344,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sizeBytes
       type:
         scalar: numeric
+    - name: verifierKey
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LegalBasis
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.LostAttestation

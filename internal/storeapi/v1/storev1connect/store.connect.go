@@ -95,6 +95,9 @@ const (
 	// IntakeServiceAnswerGuardianProcedure is the fully-qualified name of the IntakeService's
 	// AnswerGuardian RPC.
 	IntakeServiceAnswerGuardianProcedure = "/maodian.store.v1.IntakeService/AnswerGuardian"
+	// IntakeServiceGetReceiptProcedure is the fully-qualified name of the IntakeService's GetReceipt
+	// RPC.
+	IntakeServiceGetReceiptProcedure = "/maodian.store.v1.IntakeService/GetReceipt"
 	// DispatchServiceLeaseProcedure is the fully-qualified name of the DispatchService's Lease RPC.
 	DispatchServiceLeaseProcedure = "/maodian.store.v1.DispatchService/Lease"
 	// DispatchServiceReportProcedure is the fully-qualified name of the DispatchService's Report RPC.
@@ -447,6 +450,8 @@ type IntakeServiceClient interface {
 	GetGuardianCase(context.Context, *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error)
 	// AnswerGuardian stores what a guardian says.
 	AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error)
+	// GetReceipt proves to a person what the ledger has of their consents.
+	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 }
 
 // NewIntakeServiceClient constructs a client for the maodian.store.v1.IntakeService service. By
@@ -520,6 +525,12 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(intakeServiceMethods.ByName("AnswerGuardian")),
 			connect.WithClientOptions(opts...),
 		),
+		getReceipt: connect.NewClient[v1.GetReceiptRequest, v1.GetReceiptResponse](
+			httpClient,
+			baseURL+IntakeServiceGetReceiptProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("GetReceipt")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -535,6 +546,7 @@ type intakeServiceClient struct {
 	askGuardian     *connect.Client[v1.AskGuardianRequest, v1.AskGuardianResponse]
 	getGuardianCase *connect.Client[v1.GetGuardianCaseRequest, v1.GetGuardianCaseResponse]
 	answerGuardian  *connect.Client[v1.AnswerGuardianRequest, v1.AnswerGuardianResponse]
+	getReceipt      *connect.Client[v1.GetReceiptRequest, v1.GetReceiptResponse]
 }
 
 // RecordEvent calls maodian.store.v1.IntakeService.RecordEvent.
@@ -627,6 +639,15 @@ func (c *intakeServiceClient) AnswerGuardian(ctx context.Context, req *v1.Answer
 	return nil, err
 }
 
+// GetReceipt calls maodian.store.v1.IntakeService.GetReceipt.
+func (c *intakeServiceClient) GetReceipt(ctx context.Context, req *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error) {
+	response, err := c.getReceipt.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // IntakeServiceHandler is an implementation of the maodian.store.v1.IntakeService service.
 type IntakeServiceHandler interface {
 	// RecordEvent stores one callback event; it is on disk when the answer comes.
@@ -649,6 +670,8 @@ type IntakeServiceHandler interface {
 	GetGuardianCase(context.Context, *v1.GetGuardianCaseRequest) (*v1.GetGuardianCaseResponse, error)
 	// AnswerGuardian stores what a guardian says.
 	AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error)
+	// GetReceipt proves to a person what the ledger has of their consents.
+	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 }
 
 // NewIntakeServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -718,6 +741,12 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(intakeServiceMethods.ByName("AnswerGuardian")),
 		connect.WithHandlerOptions(opts...),
 	)
+	intakeServiceGetReceiptHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceGetReceiptProcedure,
+		svc.GetReceipt,
+		connect.WithSchema(intakeServiceMethods.ByName("GetReceipt")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.IntakeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case IntakeServiceRecordEventProcedure:
@@ -740,6 +769,8 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceGetGuardianCaseHandler.ServeHTTP(w, r)
 		case IntakeServiceAnswerGuardianProcedure:
 			intakeServiceAnswerGuardianHandler.ServeHTTP(w, r)
+		case IntakeServiceGetReceiptProcedure:
+			intakeServiceGetReceiptHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -787,6 +818,10 @@ func (UnimplementedIntakeServiceHandler) GetGuardianCase(context.Context, *v1.Ge
 
 func (UnimplementedIntakeServiceHandler) AnswerGuardian(context.Context, *v1.AnswerGuardianRequest) (*v1.AnswerGuardianResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.AnswerGuardian is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetReceipt is not implemented"))
 }
 
 // DispatchServiceClient is a client for the maodian.store.v1.DispatchService service.

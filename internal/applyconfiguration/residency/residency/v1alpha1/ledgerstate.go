@@ -14,6 +14,12 @@ type LedgerStateApplyConfiguration struct {
 	Size *int64 `json:"size,omitempty"`
 	// rootHash is the Merkle root over these entries, in hexadecimal digits.
 	RootHash *string `json:"rootHash,omitempty"`
+	// verifierKey opens the checkpoints of the log (C2SP signed-note). The key that signs them
+	// never leaves the store.
+	VerifierKey *string `json:"verifierKey,omitempty"`
+	// checkpoint is the newest signed head of the log (C2SP tlog-checkpoint): who keeps it
+	// notices when history is rewritten.
+	Checkpoint *string `json:"checkpoint,omitempty"`
 	// sizeBytes is the size of the database. Unset means not yet read.
 	SizeBytes *int64 `json:"sizeBytes,omitempty"`
 }
@@ -37,6 +43,22 @@ func (b *LedgerStateApplyConfiguration) WithSize(value int64) *LedgerStateApplyC
 // If called multiple times, the RootHash field is set to the value of the last call.
 func (b *LedgerStateApplyConfiguration) WithRootHash(value string) *LedgerStateApplyConfiguration {
 	b.RootHash = &value
+	return b
+}
+
+// WithVerifierKey sets the VerifierKey field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VerifierKey field is set to the value of the last call.
+func (b *LedgerStateApplyConfiguration) WithVerifierKey(value string) *LedgerStateApplyConfiguration {
+	b.VerifierKey = &value
+	return b
+}
+
+// WithCheckpoint sets the Checkpoint field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Checkpoint field is set to the value of the last call.
+func (b *LedgerStateApplyConfiguration) WithCheckpoint(value string) *LedgerStateApplyConfiguration {
+	b.Checkpoint = &value
 	return b
 }
 

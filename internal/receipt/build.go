@@ -1,0 +1,185 @@
+package receipt
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/ledger"
+)
+
+// MaxEvents bounds a receipt: one with so many events has the newest ones only.
+const MaxEvents = 256
+
+// Evidence is what a receipt follows from.
+type Evidence struct {
+	VerifierKey string            `json:"verifierKey"`
+	Checkpoint  string            `json:"checkpoint"` // signed
+	Entries     []Proven          `json:"entries"`    // oldest first
+	Shown       []json.RawMessage `json:"shown"`      // what entries name by its hash, in that order
+}
+
+// Proven is an entry of the log with its inclusion proof.
+type Proven struct {
+	ledger.Entry
+	Proof [][]byte `json:"proof"`
+}
+
+// Hash names what was shown, by the SHA-256 of its compact JSON.
+func Hash(shown []byte) string {
+	sum := sha256.Sum256(shown)
+	return hex.EncodeToString(sum[:])
+}
+
+// act is an entry, read.
+type act struct {
+	said
+	seq   uint64
+	at    time.Time
+	shown *Shown
+}
+
+// Build makes the receipt of a principal from evidence. It reads, and checks no proof.
+func Build(principal []byte, e Evidence) (Receipt, error) {
+	acts, err := read(e)
+	if err != nil {
+		return Receipt{}, err
+	}
+	id := hex.EncodeToString(principal)
+	r := Receipt{SchemaVersion: Schema, PIIPrincipalID: id, Parties: []Party{}, Records: []Record{}, Evidence: e}
+	r.ReceiptID = uuid("receipt", id, e.Checkpoint, fmt.Sprint(len(acts)), fmt.Sprint(acts[len(acts)-1].seq))
+	for _, a := range acts {
+		i := slices.IndexFunc(r.Records, func(x Record) bool { return x.RecordID == uuid("record", id, a.Purpose, a.Recipient) })
+		if i < 0 {
+			i = len(r.Records)
+			r.Records = append(r.Records, r.record(a, ofConsent(acts, a)))
+		}
+		r.Records[i].Events = append(r.Records[i].Events, r.event(a))
+	}
+	return r, nil
+}
+
+// ofConsent is the act whose notice describes a consent: the newest that was shown one.
+func ofConsent(acts []act, of act) act {
+	for _, a := range slices.Backward(acts) {
+		if a.Purpose == of.Purpose && a.Recipient == of.Recipient && a.shown != nil {
+			return a
+		}
+	}
+	return of
+}
+
+// read reads the bodies of all entries, and what they say was shown.
+func read(e Evidence) ([]act, error) {
+	if len(e.Entries) == 0 || len(e.Entries) > MaxEvents {
+		return nil, unproved("a receipt has between 1 and %d events", MaxEvents)
+	}
+	shown, used := map[string]*Shown{}, []string{}
+	for _, raw := range e.Shown {
+		var compact bytes.Buffer
+		var s Shown
+		if json.Compact(&compact, raw) != nil || json.Unmarshal(raw, &s) != nil {
+			return nil, unproved("what was shown cannot be read")
+		}
+		shown[Hash(compact.Bytes())] = &s
+		used = append(used, Hash(compact.Bytes()))
+	}
+	var acts []act
+	var named []string
+	for _, x := range e.Entries {
+		s, err := readSaid(x.Body)
+		if err != nil {
+			return nil, err
+		}
+		a := act{said: s, seq: x.Seq, at: x.Time, shown: shown[s.Shown]}
+		if n := len(acts); n > 0 && acts[n-1].seq >= a.seq {
+			return nil, unproved("entries are not in their order")
+		}
+		if s.Shown != "" && a.shown == nil {
+			return nil, unproved("what was shown before entry %d is missing or changed", a.seq)
+		}
+		if s.Shown != "" && !slices.Contains(named, s.Shown) {
+			named = append(named, s.Shown)
+		}
+		acts = append(acts, a)
+	}
+	if !slices.Equal(named, used) {
+		return nil, unproved("the receipt shows another notice than its entries name")
+	}
+	return acts, nil
+}
+
+func (r *Receipt) record(a, described act) Record {
+	n := described.shown
+	out := Record{
+		SchemaVersion: Schema, RecordID: uuid("record", r.PIIPrincipalID, a.Purpose, a.Recipient), PIIPrincipalID: r.PIIPrincipalID,
+		PrivacyNotice: fmt.Sprintf("revision %d", described.Revision), Language: cmp.Or(described.Language, Unstated), LawfulBasis: "Consent (PIPL 13(1))",
+		Purposes: []Purpose{{Purpose: a.Purpose, PurposeType: purposeType(a.Purpose)}}, PIIInformation: []PII{}, PIIControllers: []string{},
+		StorageLocations: []string{Unstated}, RetentionPeriod: Unstated, Jurisdiction: Unstated, RecipientThirdParties: []string{},
+		WithdrawalMethod: withdrawal, PrivacyRights: Unstated, Events: []Event{},
+	}
+	if n == nil {
+		return out
+	}
+	out.PrivacyNotice = fmt.Sprintf("%s, revision %d", n.Notice, n.Revision)
+	out.PIIControllers = []string{r.party(Party{ID: "controller", Name: n.Processor, Address: Unstated, Contact: n.ProcessorContact, Type: "PIIController"})}
+	out.StorageLocations, out.RetentionPeriod = []string{cmp.Or(n.StoragePlace, Unstated)}, days(n.RetentionDays)
+	out.Jurisdiction, out.PrivacyRights = cmp.Or(n.Jurisdiction, Unstated), cmp.Or(local(n.Rights, described.Language), Unstated)
+	if p := n.purpose(a.Purpose); p != nil {
+		out.Purposes[0].Description, out.PIIInformation = local(p.Description, described.Language), pii(p.Categories)
+	}
+	if x := n.recipient(a.Recipient); x != nil {
+		out.PIIInformation = pii(x.Categories)
+		out.RecipientThirdParties = []string{r.party(Party{
+			ID: x.Name, Name: cmp.Or(x.DisplayName, x.Name), Address: Unstated, Contact: x.Contact, Type: "ThirdParty", URL: x.RightsChannel, Country: x.Country,
+		})}
+	}
+	return out
+}
+
+// party adds a party once, and returns its id. Another party under the same id, of another
+// revision of the notice, gets a number of its own.
+func (r *Receipt) party(p Party) string {
+	base := p.ID
+	for n := 2; ; n++ {
+		i := slices.IndexFunc(r.Parties, func(x Party) bool { return x.ID == p.ID })
+		switch {
+		case i < 0:
+			r.Parties = append(r.Parties, p)
+			return p.ID
+		case r.Parties[i] == p:
+			return p.ID
+		}
+		p.ID = fmt.Sprintf("%s-%d", base, n)
+	}
+}
+
+func (r *Receipt) event(a act) Event {
+	entity := r.PIIPrincipalID
+	if a.Control == consent.Clock {
+		entity = "controller"
+	}
+	return Event{
+		Time: a.at.UTC().Format("2006-01-02T15:04:05.000Z"), ValidityDuration: a.validity(a.at, a.shown), EntityID: entity,
+		Type: typeOf(a.Action), State: stateOf(a.Action), SeparateConsent: a.Separate, StatutoryArticle: a.article(a.shown), LogIndex: a.seq,
+		Evidence: ActEvidence{Control: a.Control, Channel: a.channel(), Account: a.Account, NoticeRevision: a.Revision, NoticeHash: a.Shown},
+	}
+}
+
+// uuid is the id of a record or receipt: the same facts have the same one. It has the form
+// of a version 4 UUID, as the standard asks; its bits are those of a hash over a random id.
+func uuid(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(h, "%d:%s|", len(p), p) // a hash does not fail
+	}
+	b := h.Sum(nil)[:16]
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
