@@ -98,7 +98,6 @@ func readable(t *testing.T, dir, keysDir string) map[string]bool {
 	}
 	defer rows.Close()
 	out := map[string]bool{}
-	defer noError(t, rows)
 	for rows.Next() {
 		var id, wrapped, sealed, blind []byte
 		if err := rows.Scan(&id, &wrapped, &sealed, &blind); err != nil {
@@ -117,6 +116,9 @@ func readable(t *testing.T, dir, keysDir string) map[string]bool {
 				t.Error("the store's key alone finds a person in the copy")
 			}
 		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
 	}
 	return out
 }
@@ -261,7 +263,6 @@ func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	defer noError(t, rows)
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
@@ -270,6 +271,9 @@ func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 		if slices.Contains(personal, name) == slices.Contains(stay, name) {
 			t.Errorf("%s is neither emptied nor allowed to stay", name)
 		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -537,7 +541,6 @@ func readsNoWholeTable(t *testing.T, l *Ledger, q string) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	defer noError(t, rows)
 	for rows.Next() {
 		var a, b, c int
 		var plan string
@@ -548,10 +551,6 @@ func readsNoWholeTable(t *testing.T, l *Ledger, q string) {
 			t.Errorf("%s: %s", q, plan)
 		}
 	}
-}
-
-func noError(t *testing.T, rows *sql.Rows) {
-	t.Helper()
 	if err := rows.Err(); err != nil {
 		t.Error(err)
 	}
