@@ -64,7 +64,7 @@ var tagKey = regexp.MustCompile(`^tag:([a-z0-9-]{1,32})$`)
 
 // RecordEvent stores what a person did, once. It is on disk when the call returns.
 func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Recorded, error) {
-	if len(e.Dedupe) != sha256.Size || e.Who.IsZero() || len(e.Key) > 1024 || e.Account == "" {
+	if !recordable(e) {
 		return store.Recorded{}, store.ErrInvalid
 	}
 	if e.Kind == kindRevoke || e.Kind == kindCancel { // the platform asks to delete, and repeats it until we say so
@@ -85,9 +85,10 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 		if out.Duplicate, err = l.happened(ctx, t, id, e); out.Duplicate || err != nil {
 			return err
 		}
-		if withdrawn, err = l.apply(ctx, t, id, e); err == nil && e.Kind == "subscribe" {
-			out.MayAsk, err = l.mayAsk(ctx, t, id)
+		if withdrawn, err = l.apply(ctx, t, id, e); err != nil {
+			return err
 		}
+		out.MayAsk, err = l.mayAsk(ctx, t, id, e.Kind)
 		return err
 	})
 	if err != nil {
@@ -97,6 +98,10 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 	// is a duplicate, or the second keyword: an earlier answer may not have been acknowledged.
 	out.Acknowledged = (len(withdrawn) > 0 || e.Withdraw) && l.quiet(patience, id, nil)
 	return out, nil
+}
+
+func recordable(e store.Event) bool {
+	return len(e.Dedupe) == sha256.Size && !e.Who.IsZero() && len(e.Key) <= 1024 && e.Account != ""
 }
 
 // happened stores an event, and tells whether it was there.

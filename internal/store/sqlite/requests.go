@@ -123,12 +123,12 @@ func requestCounts(ctx context.Context, q rowQuerier, now time.Time) (store.Requ
 	return r, nil
 }
 
-// mayAsk tells whether a person may be invited to the consent page now, and notes that they
+// mayAsk tells whether a person who begins to follow may be invited to the consent page now, and notes that they
 // are: there is something in the notice that they have not answered, no refusal or withdrawal
 // is young (NDSMR 22(5)), and neither is the last invitation.
-func (l *Ledger) mayAsk(ctx context.Context, t *tx, id []byte) (bool, error) {
+func (l *Ledger) mayAsk(ctx context.Context, t *tx, id []byte, kind string) (bool, error) {
 	v := l.View()
-	if v == nil || v.Notice.Revision == 0 {
+	if kind != "subscribe" || v == nil || v.Notice.Revision == 0 {
 		return false, nil
 	}
 	open, err := t.unanswered(ctx, id, v.Notice)
