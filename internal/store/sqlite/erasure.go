@@ -43,7 +43,7 @@ func (l *Ledger) Erase(patience context.Context, account string, who subject.Ope
 	if id == nil || err != nil {
 		return store.Erased{Acknowledged: err == nil}, err
 	}
-	if err := l.destroy(ctx, id); err != nil {
+	if err := errors.Join(l.destroy(ctx, id), l.scrub.try(ctx, l.read)); err != nil {
 		return store.Erased{}, err
 	}
 	return store.Erased{Found: true, Acknowledged: l.quiet(patience, id, nil)}, nil
@@ -105,8 +105,8 @@ func (t *tx) settleOpen(ctx context.Context, id []byte) error {
 	return err
 }
 
-// destroy makes the key of an erased person unrecoverable, notes that, and drives what was
-// deleted out of the write-ahead log.
+// destroy makes the key of an erased person unrecoverable, and notes that. What was deleted
+// is still in the write-ahead log, until that is scrubbed.
 func (l *Ledger) destroy(ctx context.Context, id []byte) error {
 	var at int64
 	if err := l.read.QueryRowContext(ctx, "SELECT place FROM erasures WHERE subject_id = ?", id).Scan(&at); err != nil {
@@ -119,11 +119,8 @@ func (l *Ledger) destroy(ctx context.Context, id []byte) error {
 		_, err := t.exec(ctx, "UPDATE erasures SET finished_ms = ? WHERE subject_id = ? AND finished_ms = 0", t.now.UnixMilli(), id)
 		return err
 	})
-	if err != nil {
-		return err
-	}
 	l.scrub.want()
-	return l.scrub.try(ctx, l.read)
+	return err
 }
 
 // resumeErasures makes database and key file agree when they are opened: an erasure that was
@@ -169,7 +166,7 @@ func (l *Ledger) finishErasures(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return l.scrub.try(ctx, l.read)
 }
 
 type erasure struct {
@@ -316,7 +313,7 @@ func (s *scrubber) want() {
 }
 
 // try waits for others for a moment only: writers wait meanwhile.
-func (s *scrubber) try(ctx context.Context, db *sql.DB) error {
+func (s *scrubber) try(ctx context.Context, db *sql.DB) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.wanted {
@@ -326,7 +323,7 @@ func (s *scrubber) try(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("empty write-ahead log: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 250"); err != nil {
 		return fmt.Errorf("empty write-ahead log: %w", err)
 	}

@@ -118,7 +118,7 @@ func readable(t *testing.T, dir, keysDir string) map[string]bool {
 		}
 	}
 	if err := rows.Err(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return out
 }
@@ -273,7 +273,7 @@ func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 		}
 	}
 	if err := rows.Err(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 }
 
@@ -530,20 +530,16 @@ func TestErase_ReadsNoWholeTable(t *testing.T) {
 		statements = append(statements, "DELETE FROM "+table+" WHERE subject_id = ?1")
 	}
 	for _, q := range statements {
-		rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, []byte("x"), "y")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, plan := range plans(t, rows) {
-			if strings.HasPrefix(plan, "SCAN") && !strings.Contains(plan, "SCAN runs") && !strings.Contains(plan, "SCAN t") {
-				t.Errorf("%s: %s", q, plan)
-			}
-		}
+		readsNoWholeTable(t, l, q)
 	}
 }
 
-func plans(t *testing.T, rows *sql.Rows) (out []string) {
+func readsNoWholeTable(t *testing.T, l *Ledger, q string) {
 	t.Helper()
+	rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, []byte("x"), "y")
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer rows.Close()
 	for rows.Next() {
 		var a, b, c int
@@ -551,10 +547,11 @@ func plans(t *testing.T, rows *sql.Rows) (out []string) {
 		if err := rows.Scan(&a, &b, &c, &plan); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, plan)
+		if strings.HasPrefix(plan, "SCAN") && plan != "SCAN t" { // the transfers, which are few
+			t.Errorf("%s: %s", q, plan)
+		}
 	}
 	if err := rows.Err(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	return out
 }

@@ -82,12 +82,13 @@ func (l *Ledger) RecordEvent(patience context.Context, e store.Event) (store.Rec
 		if id, err = l.ensure(ctx, t, e.Account, e.Who); err != nil {
 			return err
 		}
-		if out.Duplicate, err = l.keepEvent(ctx, t, id, e); err != nil || out.Duplicate {
+		if out.Duplicate, err = l.happened(ctx, t, id, e); out.Duplicate || err != nil {
 			return err
 		}
-		if withdrawn, err = l.apply(ctx, t, id, e); err == nil && e.Kind == "subscribe" {
-			out.MayAsk, err = l.mayAsk(ctx, t, id)
+		if withdrawn, err = l.apply(ctx, t, id, e); err != nil {
+			return err
 		}
+		out.MayAsk, err = l.mayAsk(ctx, t, id, e.Kind)
 		return err
 	})
 	if err != nil {
@@ -103,8 +104,8 @@ func recordable(e store.Event) bool {
 	return len(e.Dedupe) == sha256.Size && !e.Who.IsZero() && len(e.Key) <= 1024 && e.Account != ""
 }
 
-// keepEvent writes an event down once, and tells whether it was there already.
-func (l *Ledger) keepEvent(ctx context.Context, t *tx, id []byte, e store.Event) (duplicate bool, err error) {
+// happened stores an event, and tells whether it was there.
+func (l *Ledger) happened(ctx context.Context, t *tx, id []byte, e store.Event) (before bool, err error) {
 	dedupe, err := l.hideDedupe(e)
 	if err != nil {
 		return false, err

@@ -321,6 +321,19 @@ func (l *Ledger) Report(ctx context.Context, run string, outcomes []store.Outcom
 // after maps a result to a delivery's next state.
 var after = map[string]string{store.Sent: "sent", store.Failed: "failed", store.Refused: "refused", store.Unknown: "unknown", store.Unused: "pending"}
 
+// settled returns the next state of a delivery, and why it is refused.
+func settled(next, state string, gone bool) (string, reason.Code) {
+	switch {
+	case next == "refused":
+		return next, reason.RefusedByPlatform
+	case next == "pending" && state == "unknown":
+		return "failed", "" // known not to have been sent, but its shard may be over already
+	case next == "pending" && gone:
+		return "refused", reason.ConsentWithdrawn // erased meanwhile: nobody is there to send to
+	}
+	return next, ""
+}
+
 func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error {
 	next, ok := after[o.Result]
 	permit, err := hex.DecodeString(o.Permit)
@@ -341,26 +354,12 @@ func (t *tx) report(ctx context.Context, s store.RunSpec, o store.Outcome) error
 	if state != "leased" && state != "unknown" {
 		return nil
 	}
-	next, why := ends(o, state, next, gone)
+	next, why := settled(next, state, gone)
 	const q = "UPDATE deliveries SET state = ?1, reason = ?2, code = ?3, permit = CASE ?1 WHEN 'pending' THEN NULL ELSE permit END WHERE run_id = ?4 AND subject_id = ?5"
-	if _, err := t.exec(ctx, q, next, why, o.Code, s.ID, id); err != nil {
+	if _, err := t.exec(ctx, q, next, string(why), o.Code, s.ID, id); err != nil {
 		return err
 	}
 	return t.settle(ctx, s, id, o)
-}
-
-// ends tells in which state a reported delivery ends, and why.
-func ends(o store.Outcome, state, next string, gone bool) (string, string) {
-	if state == "unknown" && next == "pending" {
-		next = "failed" // known not to have been sent, but its shard may be over already
-	}
-	switch {
-	case o.Result == store.Refused:
-		return next, string(reason.RefusedByPlatform)
-	case gone && next == "pending": // erased meanwhile: nobody is there to send to
-		return "refused", string(reason.ConsentWithdrawn)
-	}
-	return next, ""
 }
 
 // settle corrects caps and grants: what provably did not leave counts for nothing.

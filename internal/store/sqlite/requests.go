@@ -30,7 +30,7 @@ func (l *Ledger) Ask(patience context.Context, account string, who subject.OpenI
 		if id == nil {
 			return store.ErrAsk // nothing is held that could be explained, corrected or restricted
 		}
-		out.Request, err = t.take(ctx, id, account, kind)
+		out.Request, err = t.askFor(ctx, id, account, kind)
 		return err
 	})
 	if err != nil {
@@ -40,19 +40,19 @@ func (l *Ledger) Ask(patience context.Context, account string, who subject.OpenI
 	return out, nil
 }
 
-// take stops all use, or opens a request unless one of the kind is open.
-func (t *tx) take(ctx context.Context, id []byte, account string, kind request.Kind) (store.Request, error) {
+// askFor stops all use, or notes what is not open yet.
+func (t *tx) askFor(ctx context.Context, id []byte, account string, kind request.Kind) (store.Request, error) {
 	if kind == request.Restriction {
 		if _, err := t.withdrawAll(ctx, id, account, consent.Page); err != nil {
 			return store.Request{}, err
 		}
 		return t.ask(ctx, id, account, kind, request.Done)
 	}
-	open, err := t.pending(ctx, id, kind)
+	x, err := t.pending(ctx, id, kind)
 	if errors.Is(err, sql.ErrNoRows) {
 		return t.ask(ctx, id, account, kind, request.Open)
 	}
-	return open, err
+	return x, err
 }
 
 // pending returns the person's open request of a kind.
@@ -123,12 +123,12 @@ func requestCounts(ctx context.Context, q rowQuerier, now time.Time) (store.Requ
 	return r, nil
 }
 
-// mayAsk tells whether a person may be invited to the consent page now, and notes that they
+// mayAsk tells whether a person who begins to follow may be invited to the consent page now, and notes that they
 // are: there is something in the notice that they have not answered, no refusal or withdrawal
 // is young (NDSMR 22(5)), and neither is the last invitation.
-func (l *Ledger) mayAsk(ctx context.Context, t *tx, id []byte) (bool, error) {
+func (l *Ledger) mayAsk(ctx context.Context, t *tx, id []byte, kind string) (bool, error) {
 	v := l.View()
-	if v == nil || v.Notice.Revision == 0 {
+	if kind != "subscribe" || v == nil || v.Notice.Revision == 0 {
 		return false, nil
 	}
 	open, err := t.unanswered(ctx, id, v.Notice)

@@ -83,6 +83,11 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	if err := expected(ctx, path, cfg); err != nil {
 		return nil, err
 	}
+	return openPrepared(ctx, path, cfg)
+}
+
+// openPrepared opens what may be opened: the database, and the file of people's keys.
+func openPrepared(ctx context.Context, path string, cfg Config) (*Ledger, error) {
 	db, err := open(path, 1)
 	if err != nil {
 		return nil, err

@@ -289,23 +289,10 @@ func erasureRaces(w *World) {
 	w.Clock.Move(time.Second)
 	var wg sync.WaitGroup
 	for i := range people / 2 {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
-			defer cancel()
-			if e, err := w.Ledger.Erase(ctx, Account, OpenID(fmt.Sprint("fan", i)), consent.Page); err != nil || !e.Found {
-				w.Errorf("Erase: %v %v", e, err)
-			}
-		})
-		wg.Go(func() {
-			sum := sha256.Sum256(fmt.Appendf(nil, "race %d", i))
-			e := store.Event{Account: Account, Dedupe: sum[:], Kind: "CLICK", Who: OpenID(fmt.Sprint("fan", i)), At: w.Clock.Now(), Key: "tag:milk"}
-			if _, err := w.Ledger.RecordEvent(w.Context(), e); err != nil {
-				w.Errorf("RecordEvent: %v", err)
-			}
-		})
+		w.erasesAndActs(&wg, i)
 	}
 	for n := range 4 {
-		wg.Go(func() { w.reports(n) })
+		wg.Go(func() { w.leasesAndReports(n) })
 	}
 	wg.Wait()
 	r := w.Run("run")
@@ -318,8 +305,26 @@ func erasureRaces(w *World) {
 	}
 }
 
-// reports leases and reports until nothing is left.
-func (w *World) reports(n int) {
+// erasesAndActs has one person erased while they press a button.
+func (w *World) erasesAndActs(wg *sync.WaitGroup, i int) {
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
+		defer cancel()
+		if e, err := w.Ledger.Erase(ctx, Account, OpenID(fmt.Sprint("fan", i)), consent.Page); err != nil || !e.Found {
+			w.Errorf("Erase: %v %v", e, err)
+		}
+	})
+	wg.Go(func() {
+		sum := sha256.Sum256(fmt.Appendf(nil, "race %d", i))
+		e := store.Event{Account: Account, Dedupe: sum[:], Kind: "CLICK", Who: OpenID(fmt.Sprint("fan", i)), At: w.Clock.Now(), Key: "tag:milk"}
+		if _, err := w.Ledger.RecordEvent(w.Context(), e); err != nil {
+			w.Errorf("RecordEvent: %v", err)
+		}
+	})
+}
+
+// leasesAndReports works until nothing is left.
+func (w *World) leasesAndReports(n int) {
 	for {
 		l, err := w.Ledger.Lease(w.Context(), "run", 0, 3)
 		if err != nil || len(l.Permits) == 0 {
