@@ -87,19 +87,15 @@ func read(e Evidence) ([]act, error) {
 	var acts []act
 	var named []string
 	for _, x := range e.Entries {
-		s, err := readSaid(x.Body)
+		a, err := readAct(x, shown)
 		if err != nil {
 			return nil, err
 		}
-		a := act{said: s, seq: x.Seq, at: x.Time, shown: shown[s.Shown]}
 		if n := len(acts); n > 0 && acts[n-1].seq >= a.seq {
 			return nil, unproved("entries are not in their order")
 		}
-		if s.Shown != "" && a.shown == nil {
-			return nil, unproved("what was shown before entry %d is missing or changed", a.seq)
-		}
-		if s.Shown != "" && !slices.Contains(named, s.Shown) {
-			named = append(named, s.Shown)
+		if a.Shown != "" && !slices.Contains(named, a.Shown) {
+			named = append(named, a.Shown)
 		}
 		acts = append(acts, a)
 	}
@@ -107,6 +103,19 @@ func read(e Evidence) ([]act, error) {
 		return nil, unproved("the receipt shows another notice than its entries name")
 	}
 	return acts, nil
+}
+
+// readAct reads an entry, which names what was shown before it.
+func readAct(x Proven, shown map[string]*Shown) (act, error) {
+	s, err := readSaid(x.Body)
+	if err != nil {
+		return act{}, err
+	}
+	a := act{said: s, seq: x.Seq, at: x.Time, shown: shown[s.Shown]}
+	if s.Shown != "" && a.shown == nil {
+		return act{}, unproved("what was shown before entry %d is missing or changed", a.seq)
+	}
+	return a, nil
 }
 
 // readShown reads what was shown, by its hash, and the hashes in their order.
