@@ -64,12 +64,13 @@ func (a *arguments) flags(part string) *flag.FlagSet {
 		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
 		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
 	case "officer":
-		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer or erase")
+		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer, erase or import")
 		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request")
 		fs.StringVar(&a.task.Outcome, "outcome", "", "what became of it: Done or Refused")
 		fs.StringVar(&a.task.Account, "account", "", "the WeChatAccount that an openid belongs to")
 		fs.StringVar(&a.task.OpenIDFile, "openid-file", "", "file that holds the openid")
 		fs.StringVar(&a.task.Out, "out", "", "file to write, on a volume in the region")
+		fs.StringVar(&a.task.File, "file", "", "people to import, one JSON object a line")
 	}
 	return fs
 }

@@ -95,6 +95,9 @@ type Ledger interface {
 	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
+	// Import takes over people whom the processor knew before, and consents with evidence.
+	Import(ctx context.Context, account string, people []ImportedPerson) (Imported, error)
+
 	Rights
 
 	// Verify recomputes the log from its rows, and compares it with everything it signed.

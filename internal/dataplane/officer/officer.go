@@ -40,7 +40,7 @@ func (c *Config) Validate() error {
 
 // Task is what to do.
 type Task struct {
-	Do        string // requests, access, answer, erase
+	Do        string // requests, access, answer, erase, import
 	Reference string // of an open request
 	Outcome   string // of an answer: Done, Refused
 	Account   string // of an openid
@@ -48,6 +48,7 @@ type Task struct {
 	// seen in lists of processes and in the cluster's objects.
 	OpenIDFile string
 	Out        string // the file to write
+	File       string // the file to import, one JSON object a line
 }
 
 // Errors of a task.
@@ -85,8 +86,10 @@ func (t Task) validate() error {
 		need["--outcome Done or Refused"] = t.Outcome == "Done" || t.Outcome == "Refused"
 	case "erase":
 		need["--account and --openid-file"] = t.Account != "" && t.OpenIDFile != ""
+	case "import":
+		need["--account, --file and --out"] = t.Account != "" && t.File != "" && t.Out != ""
 	default:
-		return fmt.Errorf("%w: --do must be requests, access, answer or erase", ErrTask)
+		return fmt.Errorf("%w: --do must be requests, access, answer, erase or import", ErrTask)
 	}
 	for what, given := range need {
 		if !given {
@@ -119,6 +122,8 @@ func (t Task) do(ctx context.Context, c *storeclient.Client) error {
 			return fmt.Errorf("fetch record: %w", err)
 		}
 		return t.write(res.GetRecord())
+	case "import":
+		return t.imports(ctx, c)
 	}
 	return t.erase(ctx, c)
 }

@@ -43,6 +43,11 @@ func (f *fakeDesk) RemovePerson(_ context.Context, r *storev1.RemovePersonReques
 	return &storev1.RemovePersonResponse{Found: true, Acknowledged: !f.unquiet}, f.err
 }
 
+func (f *fakeDesk) ImportPeople(_ context.Context, r *storev1.ImportPeopleRequest) (*storev1.ImportPeopleResponse, error) {
+	f.asked = append(f.asked, proto.CloneOf(r))
+	return &storev1.ImportPeopleResponse{People: int64(len(r.GetPeople())), Unproved: 1}, f.err
+}
+
 func TestTasks(t *testing.T) {
 	dir := t.TempDir()
 	who, out := filepath.Join(dir, "openid"), filepath.Join(dir, "out.json")

@@ -70,3 +70,26 @@ func (o *officer) RemovePerson(ctx context.Context, r *storev1.RemovePersonReque
 	}
 	return &storev1.RemovePersonResponse{Found: out.Found, Acknowledged: out.Acknowledged}, nil
 }
+
+// ImportPeople takes over people whom the processor knew before.
+func (o *officer) ImportPeople(ctx context.Context, r *storev1.ImportPeopleRequest) (*storev1.ImportPeopleResponse, error) {
+	var people []store.ImportedPerson
+	for _, x := range r.GetPeople() {
+		who, err := subject.NewOpenID(x.GetOpenId())
+		if err != nil {
+			return nil, store.ErrInvalid
+		}
+		p := store.ImportedPerson{Who: who, Following: x.GetFollowing()}
+		for _, c := range x.GetConsents() {
+			p.Consents = append(p.Consents, store.ImportedConsent{
+				Purpose: c.GetPurpose(), Recipient: c.GetRecipient(), NoticeRevision: c.GetNoticeRevision(), CollectedAt: moment(c.GetCollectedAt()), Evidence: c.GetEvidence(),
+			})
+		}
+		people = append(people, p)
+	}
+	out, err := o.ledger.Import(ctx, r.GetAccount(), people)
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.ImportPeopleResponse{People: out.People, Consents: out.Consents, Unproved: out.Unproved, Contradicted: out.Contradicted}, nil
+}

@@ -137,15 +137,17 @@ func (t *tx) state(ctx context.Context, id []byte, purpose, recipient string) (c
 type consentEvent struct {
 	purpose, recipient string
 	account, language  string
+	evidence           string // of an imported one, and when it was collected
+	collected          int64
 	consent.Event
 }
 
 // consent appends an event, moves what stands, and logs it: one transaction.
 func (t *tx) consent(ctx context.Context, id []byte, before consent.State, e consentEvent) error {
 	e.At = t.now
-	const add = `INSERT INTO consent_events (subject_id, n, purpose, recipient, action, at_ms, revision, separate, control, ends_ms, account, language)
-		VALUES (?1, (SELECT COALESCE(max(n), 0) + 1 FROM consent_events WHERE subject_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`
-	if _, err := t.exec(ctx, add, id, e.purpose, e.recipient, string(e.Action), e.At.UnixMilli(), e.NoticeRevision, e.Separate, string(e.Control), milli(e.Ends), e.account, e.language); err != nil {
+	const add = `INSERT INTO consent_events (subject_id, n, purpose, recipient, action, at_ms, revision, separate, control, ends_ms, account, language, evidence)
+		VALUES (?1, (SELECT COALESCE(max(n), 0) + 1 FROM consent_events WHERE subject_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+	if _, err := t.exec(ctx, add, id, e.purpose, e.recipient, string(e.Action), e.At.UnixMilli(), e.NoticeRevision, e.Separate, string(e.Control), milli(e.Ends), e.account, e.language, e.evidence); err != nil {
 		return err
 	}
 	if now := before.After(e.Event); now != before {
@@ -153,10 +155,14 @@ func (t *tx) consent(ctx context.Context, id []byte, before consent.State, e con
 			return err
 		}
 	}
-	t.log("consent", id, t.withShown(e.Control, map[string]any{
+	body := map[string]any{
 		"purpose": e.purpose, "recipient": e.recipient, "action": e.Action, "revision": e.NoticeRevision, "separate": e.Separate,
 		"control": e.Control, "ends": milli(e.Ends), "account": e.account, "language": e.language,
-	}))
+	}
+	if e.evidence != "" {
+		body["evidence"], body["collected"] = e.evidence, e.collected
+	}
+	t.log("consent", id, t.withShown(e.Control, body))
 	return nil
 }
 

@@ -6237,6 +6237,262 @@ func (x *RemovePersonResponse) GetAcknowledged() bool {
 	return false
 }
 
+type ImportPeopleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	People        []*ImportedPerson      `protobuf:"bytes,2,rep,name=people,proto3" json:"people,omitempty"` // at most 500
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPeopleRequest) Reset() {
+	*x = ImportPeopleRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPeopleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPeopleRequest) ProtoMessage() {}
+
+func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
+func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *ImportPeopleRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ImportPeopleRequest) GetPeople() []*ImportedPerson {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+type ImportedPerson struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OpenId        string                 `protobuf:"bytes,1,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"`
+	Following     bool                   `protobuf:"varint,2,opt,name=following,proto3" json:"following,omitempty"`
+	Consents      []*ImportedConsent     `protobuf:"bytes,3,rep,name=consents,proto3" json:"consents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedPerson) Reset() {
+	*x = ImportedPerson{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedPerson) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedPerson) ProtoMessage() {}
+
+func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
+func (*ImportedPerson) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *ImportedPerson) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *ImportedPerson) GetFollowing() bool {
+	if x != nil {
+		return x.Following
+	}
+	return false
+}
+
+func (x *ImportedPerson) GetConsents() []*ImportedConsent {
+	if x != nil {
+		return x.Consents
+	}
+	return nil
+}
+
+type ImportedConsent struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Purpose        string                 `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Recipient      string                 `protobuf:"bytes,2,opt,name=recipient,proto3" json:"recipient,omitempty"` // empty: the processor itself
+	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	CollectedAt    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=collected_at,json=collectedAt,proto3" json:"collected_at,omitempty"`
+	Evidence       string                 `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"` // where the proof is kept; nothing personal
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ImportedConsent) Reset() {
+	*x = ImportedConsent{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedConsent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedConsent) ProtoMessage() {}
+
+func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
+func (*ImportedConsent) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *ImportedConsent) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *ImportedConsent) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *ImportedConsent) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *ImportedConsent) GetCollectedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CollectedAt
+	}
+	return nil
+}
+
+func (x *ImportedConsent) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+type ImportPeopleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	People        int64                  `protobuf:"varint,1,opt,name=people,proto3" json:"people,omitempty"`             // whom the store had not known
+	Consents      int64                  `protobuf:"varint,2,opt,name=consents,proto3" json:"consents,omitempty"`         // recorded
+	Unproved      int64                  `protobuf:"varint,3,opt,name=unproved,proto3" json:"unproved,omitempty"`         // not recorded: no evidence, so these people are asked
+	Contradicted  int64                  `protobuf:"varint,4,opt,name=contradicted,proto3" json:"contradicted,omitempty"` // not recorded: the person has said something here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportPeopleResponse) Reset() {
+	*x = ImportPeopleResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportPeopleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportPeopleResponse) ProtoMessage() {}
+
+func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
+func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *ImportPeopleResponse) GetPeople() int64 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
+func (x *ImportPeopleResponse) GetConsents() int64 {
+	if x != nil {
+		return x.Consents
+	}
+	return 0
+}
+
+func (x *ImportPeopleResponse) GetUnproved() int64 {
+	if x != nil {
+		return x.Unproved
+	}
+	return 0
+}
+
+func (x *ImportPeopleResponse) GetContradicted() int64 {
+	if x != nil {
+		return x.Contradicted
+	}
+	return 0
+}
+
 var File_maodian_store_v1_store_proto protoreflect.FileDescriptor
 
 const file_maodian_store_v1_store_proto_rawDesc = "" +
@@ -6790,7 +7046,25 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\"P\n" +
 	"\x14RemovePersonResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12\"\n" +
-	"\facknowledged\x18\x02 \x01(\bR\facknowledged2\xea\x05\n" +
+	"\facknowledged\x18\x02 \x01(\bR\facknowledged\"i\n" +
+	"\x13ImportPeopleRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x128\n" +
+	"\x06people\x18\x02 \x03(\v2 .maodian.store.v1.ImportedPersonR\x06people\"\x8b\x01\n" +
+	"\x0eImportedPerson\x12\x1c\n" +
+	"\aopen_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x1c\n" +
+	"\tfollowing\x18\x02 \x01(\bR\tfollowing\x12=\n" +
+	"\bconsents\x18\x03 \x03(\v2!.maodian.store.v1.ImportedConsentR\bconsents\"\xcd\x01\n" +
+	"\x0fImportedConsent\x12\x18\n" +
+	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
+	"\trecipient\x18\x02 \x01(\tR\trecipient\x12'\n" +
+	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12=\n" +
+	"\fcollected_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vcollectedAt\x12\x1a\n" +
+	"\bevidence\x18\x05 \x01(\tR\bevidence\"\x8a\x01\n" +
+	"\x14ImportPeopleResponse\x12\x16\n" +
+	"\x06people\x18\x01 \x01(\x03R\x06people\x12\x1a\n" +
+	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12\x1a\n" +
+	"\bunproved\x18\x03 \x01(\x03R\bunproved\x12\"\n" +
+	"\fcontradicted\x18\x04 \x01(\x03R\fcontradicted2\xea\x05\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
 	"PushBundle\x12#.maodian.store.v1.PushBundleRequest\x1a$.maodian.store.v1.PushBundleResponse\x12T\n" +
@@ -6822,12 +7096,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\rStartTransfer\x12&.maodian.store.v1.StartTransferRequest\x1a'.maodian.store.v1.StartTransferResponse\x12Y\n" +
 	"\n" +
 	"StreamRows\x12#.maodian.store.v1.StreamRowsRequest\x1a$.maodian.store.v1.StreamRowsResponse0\x01\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\x8c\x03\n" +
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x03\n" +
 	"\x0eOfficerService\x12]\n" +
 	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
 	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
 	"\vFetchRecord\x12$.maodian.store.v1.FetchRecordRequest\x1a%.maodian.store.v1.FetchRecordResponse\x12]\n" +
-	"\fRemovePerson\x12%.maodian.store.v1.RemovePersonRequest\x1a&.maodian.store.v1.RemovePersonResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
+	"\fRemovePerson\x12%.maodian.store.v1.RemovePersonRequest\x1a&.maodian.store.v1.RemovePersonResponse\x12]\n" +
+	"\fImportPeople\x12%.maodian.store.v1.ImportPeopleRequest\x1a&.maodian.store.v1.ImportPeopleResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
 
 var (
 	file_maodian_store_v1_store_proto_rawDescOnce sync.Once
@@ -6841,7 +7116,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 103)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -6936,64 +7211,68 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*FetchRecordResponse)(nil),      // 90: maodian.store.v1.FetchRecordResponse
 	(*RemovePersonRequest)(nil),      // 91: maodian.store.v1.RemovePersonRequest
 	(*RemovePersonResponse)(nil),     // 92: maodian.store.v1.RemovePersonResponse
-	nil,                              // 93: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 94: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 95: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 96: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 97: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 98: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 99: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 100: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 101: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 102: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 103: google.protobuf.Timestamp
+	(*ImportPeopleRequest)(nil),      // 93: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),           // 94: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),          // 95: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),     // 96: maodian.store.v1.ImportPeopleResponse
+	nil,                              // 97: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 98: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 99: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 100: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 101: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 102: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 103: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 104: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 105: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 106: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 107: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	103, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	107, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	93,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	94,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	97,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	98,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	95,  // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	96,  // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	97,  // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	98,  // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	99,  // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	100, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	101, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	102, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	103, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	103, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	103, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	103, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	103, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	99,  // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	100, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	101, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	102, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	103, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	104, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	105, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	106, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	107, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	107, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	107, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	107, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	107, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	103, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	107, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
 	63,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	103, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	103, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	107, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	107, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
 	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
 	26,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	103, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	103, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	107, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	107, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
 	26,  // 38: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	31,  // 39: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	31,  // 40: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	32,  // 41: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
 	23,  // 42: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
 	33,  // 43: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	103, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	107, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
 	35,  // 45: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
 	2,   // 46: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
 	39,  // 47: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
@@ -7001,16 +7280,16 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	2,   // 49: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
 	39,  // 50: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
 	50,  // 51: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	103, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	107, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
 	52,  // 53: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
 	55,  // 54: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
 	32,  // 55: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
 	33,  // 56: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	103, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	107, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
 	66,  // 58: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
 	2,   // 59: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	103, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	103, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	107, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	107, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
 	68,  // 62: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
 	69,  // 63: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
 	70,  // 64: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
@@ -7020,84 +7299,89 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	74,  // 68: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
 	75,  // 69: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
 	67,  // 70: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	103, // 71: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	103, // 72: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	103, // 73: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	103, // 74: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	103, // 75: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	103, // 76: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	103, // 77: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	103, // 78: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	103, // 79: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	103, // 80: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	107, // 71: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	107, // 72: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	107, // 73: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	107, // 74: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	107, // 75: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	107, // 76: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	107, // 77: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	107, // 78: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	107, // 79: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	107, // 80: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
 	66,  // 81: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
 	74,  // 82: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
 	86,  // 83: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
 	74,  // 84: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
 	66,  // 85: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	11,  // 86: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 87: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 88: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 89: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 90: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 91: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27,  // 92: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29,  // 93: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34,  // 94: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37,  // 95: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40,  // 96: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	64,  // 97: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	76,  // 98: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	78,  // 99: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	82,  // 100: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	42,  // 101: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	44,  // 102: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	46,  // 103: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	80,  // 104: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	48,  // 105: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	51,  // 106: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	54,  // 107: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	57,  // 108: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	59,  // 109: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	61,  // 110: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	84,  // 111: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	87,  // 112: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	89,  // 113: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	91,  // 114: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	12,  // 115: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 116: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 117: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 118: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 119: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 120: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28,  // 121: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30,  // 122: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36,  // 123: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38,  // 124: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41,  // 125: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	65,  // 126: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	77,  // 127: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	79,  // 128: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	83,  // 129: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	43,  // 130: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	45,  // 131: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	47,  // 132: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	81,  // 133: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	49,  // 134: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	53,  // 135: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	56,  // 136: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	58,  // 137: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	60,  // 138: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	62,  // 139: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	85,  // 140: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	88,  // 141: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	90,  // 142: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	92,  // 143: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	115, // [115:144] is the sub-list for method output_type
-	86,  // [86:115] is the sub-list for method input_type
-	86,  // [86:86] is the sub-list for extension type_name
-	86,  // [86:86] is the sub-list for extension extendee
-	0,   // [0:86] is the sub-list for field type_name
+	94,  // 86: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	95,  // 87: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	107, // 88: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 89: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 90: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 91: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 92: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 93: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 94: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 95: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 96: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 97: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 98: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 99: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	64,  // 100: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	76,  // 101: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	78,  // 102: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	82,  // 103: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	42,  // 104: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	44,  // 105: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	46,  // 106: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	80,  // 107: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	48,  // 108: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	51,  // 109: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	54,  // 110: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	57,  // 111: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	59,  // 112: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	61,  // 113: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	84,  // 114: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	87,  // 115: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	89,  // 116: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	91,  // 117: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	93,  // 118: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 119: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 120: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 121: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 122: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 123: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 124: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 125: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 126: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 127: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 128: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 129: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	65,  // 130: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	77,  // 131: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	79,  // 132: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	83,  // 133: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	43,  // 134: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	45,  // 135: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	47,  // 136: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	81,  // 137: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	49,  // 138: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	53,  // 139: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	56,  // 140: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	58,  // 141: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	60,  // 142: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	62,  // 143: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	85,  // 144: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	88,  // 145: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	90,  // 146: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	92,  // 147: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	96,  // 148: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	119, // [119:149] is the sub-list for method output_type
+	89,  // [89:119] is the sub-list for method input_type
+	89,  // [89:89] is the sub-list for extension type_name
+	89,  // [89:89] is the sub-list for extension extendee
+	0,   // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -7111,7 +7395,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   103,
+			NumMessages:   107,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

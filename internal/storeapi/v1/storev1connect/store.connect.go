@@ -126,6 +126,9 @@ const (
 	// OfficerServiceRemovePersonProcedure is the fully-qualified name of the OfficerService's
 	// RemovePerson RPC.
 	OfficerServiceRemovePersonProcedure = "/maodian.store.v1.OfficerService/RemovePerson"
+	// OfficerServiceImportPeopleProcedure is the fully-qualified name of the OfficerService's
+	// ImportPeople RPC.
+	OfficerServiceImportPeopleProcedure = "/maodian.store.v1.OfficerService/ImportPeople"
 )
 
 // ControlServiceClient is a client for the maodian.store.v1.ControlService service.
@@ -1112,6 +1115,8 @@ type OfficerServiceClient interface {
 	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
 	// RemovePerson removes a person for good.
 	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+	// ImportPeople takes over people whom the processor knew before; consents need evidence.
+	ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error)
 }
 
 // NewOfficerServiceClient constructs a client for the maodian.store.v1.OfficerService service. By
@@ -1149,6 +1154,12 @@ func NewOfficerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
 			connect.WithClientOptions(opts...),
 		),
+		importPeople: connect.NewClient[v1.ImportPeopleRequest, v1.ImportPeopleResponse](
+			httpClient,
+			baseURL+OfficerServiceImportPeopleProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("ImportPeople")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -1158,6 +1169,7 @@ type officerServiceClient struct {
 	answerRequest *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
 	fetchRecord   *connect.Client[v1.FetchRecordRequest, v1.FetchRecordResponse]
 	removePerson  *connect.Client[v1.RemovePersonRequest, v1.RemovePersonResponse]
+	importPeople  *connect.Client[v1.ImportPeopleRequest, v1.ImportPeopleResponse]
 }
 
 // ListRequests calls maodian.store.v1.OfficerService.ListRequests.
@@ -1196,6 +1208,15 @@ func (c *officerServiceClient) RemovePerson(ctx context.Context, req *v1.RemoveP
 	return nil, err
 }
 
+// ImportPeople calls maodian.store.v1.OfficerService.ImportPeople.
+func (c *officerServiceClient) ImportPeople(ctx context.Context, req *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error) {
+	response, err := c.importPeople.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OfficerServiceHandler is an implementation of the maodian.store.v1.OfficerService service.
 type OfficerServiceHandler interface {
 	// ListRequests lists the open requests, the oldest first.
@@ -1206,6 +1227,8 @@ type OfficerServiceHandler interface {
 	FetchRecord(context.Context, *v1.FetchRecordRequest) (*v1.FetchRecordResponse, error)
 	// RemovePerson removes a person for good.
 	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
+	// ImportPeople takes over people whom the processor knew before; consents need evidence.
+	ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error)
 }
 
 // NewOfficerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1239,6 +1262,12 @@ func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(officerServiceMethods.ByName("RemovePerson")),
 		connect.WithHandlerOptions(opts...),
 	)
+	officerServiceImportPeopleHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceImportPeopleProcedure,
+		svc.ImportPeople,
+		connect.WithSchema(officerServiceMethods.ByName("ImportPeople")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.OfficerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OfficerServiceListRequestsProcedure:
@@ -1249,6 +1278,8 @@ func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.Handler
 			officerServiceFetchRecordHandler.ServeHTTP(w, r)
 		case OfficerServiceRemovePersonProcedure:
 			officerServiceRemovePersonHandler.ServeHTTP(w, r)
+		case OfficerServiceImportPeopleProcedure:
+			officerServiceImportPeopleHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1272,4 +1303,8 @@ func (UnimplementedOfficerServiceHandler) FetchRecord(context.Context, *v1.Fetch
 
 func (UnimplementedOfficerServiceHandler) RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.RemovePerson is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.ImportPeople is not implemented"))
 }
