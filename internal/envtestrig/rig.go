@@ -43,6 +43,7 @@ type Rig struct {
 	Config *rest.Config
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
+	Etcd   string        // address of the database, which anybody may ask
 
 	names atomic.Int64
 }
@@ -71,6 +72,7 @@ func Run(m *testing.M, rig **Rig, setup ...Setup) int {
 	if *rig, err = newRig(config); err != nil {
 		fmt.Fprintln(os.Stderr, "connect to API server:", err)
 	} else {
+		(*rig).Etcd = env.ControlPlane.Etcd.URL.String()
 		code = runWith(m, *rig, setup)
 	}
 	if err := env.Stop(); err != nil {
