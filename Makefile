@@ -85,7 +85,7 @@ verify: generate fmt ## Generate, format, tidy, vet, lint: a dirty tree fails
 bench: bin/cluster ## Benchmarks, as ratios in one run
 	@$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/domain/... ./internal/store/... ./internal/dataplane/... ./internal/wechat/...
 	@export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets --for tests)}"; \
-	$(GO) test -run '^$$' -bench Admission -benchtime 1x ./test/residency
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./test/residency
 test-race: ## The data plane's tests under the race detector (needs a C compiler)
 	@CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on ./internal/domain/... ./internal/store/... ./internal/dataplane/store/... ./internal/dataplane/dispatch/... ./internal/wechat/...
 fuzz: ## Every fuzz target for 30 s

@@ -8,19 +8,14 @@ import (
 	"fmt"
 	"os"
 
-	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -34,6 +29,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/issuing"
 	"github.com/maodian-dev/maodian/internal/proving"
+	"github.com/maodian-dev/maodian/internal/watching"
 )
 
 // +kubebuilder:rbac:groups="",namespace=maodian-system,resources=secrets,verbs=get;create;patch
@@ -74,7 +70,7 @@ func serve(ctx context.Context, cfg *rest.Config, o options) error {
 		LeaderElectionID:              leaderID,
 		LeaderElectionNamespace:       o.systemNamespace,
 		LeaderElectionReleaseOnCancel: true,
-		Cache:                         cacheOptions(),
+		Cache:                         watching.CacheOptions(),
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 	if err != nil {
@@ -95,26 +91,6 @@ func newScheme() (*runtime.Scheme, error) {
 		return nil, fmt.Errorf("build scheme: %w", err)
 	}
 	return s, nil
-}
-
-// managedBy marks the objects that the manager made.
-const (
-	managedBy = "app.kubernetes.io/managed-by"
-	maodian   = "maodian"
-)
-
-// cacheOptions keep small what is held: of kinds that everybody uses, only our own objects.
-func cacheOptions() cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{managedBy: maodian})}
-	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.ConfigMap{}: ours, &corev1.Service{}: ours, &appsv1.StatefulSet{}: ours,
-			&appsv1.Deployment{}: ours, &batchv1.Job{}: ours, &networkingv1.NetworkPolicy{}: ours,
-			// Of these all are watched, and of those that are not ours only what is judged is kept.
-			&corev1.Pod{}: {Transform: slim}, &corev1.PersistentVolumeClaim{}: {Transform: slim},
-		},
-	}
 }
 
 // whoAmI asks the API server for the user name that the guard must let attest nodes.

@@ -11,10 +11,8 @@ import (
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/region"
+	"github.com/maodian-dev/maodian/internal/watching"
 )
-
-// provisionedBy is the annotation by which a volume names what made it.
-const provisionedBy = "pv.kubernetes.io/provisioned-by"
 
 // decideNode asks the rules about one node under one policy.
 func decideNode(n *corev1.Node, p *residencyv1.ResidencyPolicy) region.Verdict {
@@ -153,5 +151,5 @@ func driverOf(v *corev1.PersistentVolume) string {
 	if v.Spec.CSI != nil {
 		return v.Spec.CSI.Driver
 	}
-	return v.Annotations[provisionedBy]
+	return v.Annotations[watching.ProvisionedBy]
 }

@@ -12,12 +12,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/domain/placement"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/watching"
 )
 
 // scope is a look at namespace n under a policy of one region, with one node inside and one
@@ -33,7 +35,7 @@ func scope(change func(*residencyv1.ResidencyPolicy)) *policyScope {
 	in.Name, out.Name = "in", "out"
 	s := &policyScope{
 		policy: &p, policies: []residencyv1.ResidencyPolicy{p}, findings: newFindings(time.Unix(0, 0)), handles: placement.NewHandles(),
-		nodes: []corev1.Node{*in, *out}, namespaces: []string{"n"}, blocked: map[placement.Object]bool{},
+		nodes: []corev1.Node{*kept(in), *kept(out)}, namespaces: []string{"n"}, blocked: map[placement.Object]bool{},
 	}
 	s.nodesBy = s.places()
 	return s
@@ -54,11 +56,25 @@ func pod(name, on string, change func(*corev1.Pod)) corev1.Pod {
 	return p
 }
 
+// kept is an object as the manager's cache holds it: all that the judge looks at is in it.
+func kept[T client.Object](o T) T {
+	for kind, options := range watching.CacheOptions().ByObject {
+		if _, ok := kind.(T); ok {
+			out, err := options.Transform(o.DeepCopyObject())
+			if err != nil {
+				panic(err)
+			}
+			return out.(T)
+		}
+	}
+	return o
+}
+
 // walk is what judgePods gets.
 func walk(pods ...corev1.Pod) iter.Seq[*corev1.Pod] {
 	return func(yield func(*corev1.Pod) bool) {
 		for i := range pods {
-			if !yield(&pods[i]) {
+			if !yield(kept(&pods[i])) {
 				return
 			}
 		}
@@ -152,7 +168,7 @@ func TestAClaimAndItsVolumeAreOneViolation(t *testing.T) {
 		"the volume's class has no prefix": {ptr.To(volume("v", func(v *corev1.PersistentVolume) { v.Spec.StorageClassName = "a" })), claimOf("v", "a", "v"),
 			[]string{"PersistentVolume v StorageNotMainland"}},
 		"the volume lies on a server": {ptr.To(volume("v", func(v *corev1.PersistentVolume) {
-			v.Annotations = map[string]string{provisionedBy: "d"}
+			v.Annotations = map[string]string{watching.ProvisionedBy: "d"}
 			v.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{Server: "abroad"}}
 		})), claimOf("v", "cn-a", "v"), []string{"PersistentVolume v StorageNotMainland"}},
 		"the volume names a server": {ptr.To(volume("v", func(v *corev1.PersistentVolume) {
@@ -164,9 +180,9 @@ func TestAClaimAndItsVolumeAreOneViolation(t *testing.T) {
 	} {
 		s := scope(nil)
 		if c.volume != nil {
-			s.volumes = []corev1.PersistentVolume{*c.volume}
+			s.volumes = []corev1.PersistentVolume{*kept(c.volume)}
 		}
-		s.judgeVolumes([]corev1.PersistentVolumeClaim{c.claim})
+		s.judgeVolumes([]corev1.PersistentVolumeClaim{*kept(&c.claim)})
 		if d := cmp.Diff(c.want, s.told20()); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}

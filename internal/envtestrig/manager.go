@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/maodian-dev/maodian/internal/watching"
 )
 
 // Controllers returns a Setup that runs controllers with the manager's own rights.
@@ -48,6 +50,7 @@ func (r *Rig) manager(cluster *rest.Config) (ctrl.Manager, error) {
 		// a test may start the manager again
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 		Logger:     logr.Discard(),
+		Cache:      watching.CacheOptions(),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})

@@ -43,6 +43,7 @@ type Rig struct {
 	Config *rest.Config
 	Scheme *apiruntime.Scheme
 	Client client.Client // of an administrator
+	Etcd   string        // address of the database, which anybody may ask
 
 	names   atomic.Int64
 	servers *envtest.Environment

@@ -48,7 +48,7 @@ func Start(flags Flags) (r *Rig, stop func() error, err error) {
 	if r, err = newRig(config); err != nil {
 		return nil, nil, errors.Join(err, stop())
 	}
-	r.servers = env
+	r.servers, r.Etcd = env, env.ControlPlane.Etcd.URL.String()
 	return r, stop, nil
 }
 

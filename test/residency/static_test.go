@@ -27,8 +27,8 @@ var notFromDisk = []string{
 	"a guard that is in force refuses the object that the case presupposes", // nothing is older than this guard
 }
 
-// write renders the guard of a policy as `kubectl maodian render --static` does.
-func write(t *testing.T, folder string, p *residencyv1.ResidencyPolicy, governed ...string) {
+// render writes the guard of a policy as `kubectl maodian render --static` does.
+func render(t *testing.T, folder string, p *residencyv1.ResidencyPolicy, governed ...string) {
 	t.Helper()
 	manifests, err := guard.Static(p, guard.Options{Manager: manager, Prober: prober, Governed: governed})
 	if err == nil {
@@ -69,7 +69,7 @@ func namespace(t *testing.T, r *envtestrig.Rig, name, mark string) string {
 
 func TestTheGuardFromDisk(t *testing.T) {
 	p, folder := policy(), t.TempDir()
-	write(t, folder, p, "brand-cn")
+	render(t, folder, p, "brand-cn")
 	r := fromDisk(t, folder, p)
 	installKinds(t, r)
 	r.Create(t, p)
@@ -81,7 +81,7 @@ func TestTheGuardFromDisk(t *testing.T) {
 		changed := p.DeepCopy()
 		changed.Spec.Images.Registries = []string{"other.maodian.test/"}
 		for _, now := range []*residencyv1.ResidencyPolicy{changed, p} {
-			write(t, folder, now, where.Governed)
+			render(t, folder, now, where.Governed)
 			takenUp(t, r, where.Governed, now.Spec.Images.Registries[0])
 		}
 	})
@@ -270,7 +270,7 @@ func getOutOfDisk(t *testing.T, r *envtestrig.Rig, folder string, p *residencyv1
 		t.Fatal(err)
 	}
 	envtestrig.Refused(t, deleted(p)(t.Context(), r.Client), "namespaces still carry its name")
-	write(t, folder, p)
+	render(t, folder, p)
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { return client.IgnoreNotFound(deleted(p)(ctx, r.Client)) })
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
 		if err := r.Client.Get(ctx, client.ObjectKeyFromObject(p), &residencyv1.ResidencyPolicy{}); !apierrors.IsNotFound(err) {
