@@ -3,6 +3,7 @@ package residency
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,13 +73,11 @@ func kept[T client.Object](o T) T {
 
 // walk is what judgePods gets.
 func walk(pods ...corev1.Pod) iter.Seq[*corev1.Pod] {
-	return func(yield func(*corev1.Pod) bool) {
-		for i := range pods {
-			if !yield(kept(&pods[i])) {
-				return
-			}
-		}
+	cached := make([]*corev1.Pod, len(pods))
+	for i := range pods {
+		cached[i] = kept(&pods[i])
 	}
+	return slices.Values(cached)
 }
 
 func pin(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{key: "cn"} }
