@@ -49,7 +49,8 @@ func startManager(b *testing.B) *process {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(env, "KUBECONFIG="+kubeconfig), log, log
+	env = append(env, "KUBECONFIG="+kubeconfig)
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, log, log
 	if err := p.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}

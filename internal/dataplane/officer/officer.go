@@ -74,21 +74,16 @@ func Run(ctx context.Context, cfg Config, t Task) error {
 
 // validate tells what is missing before anything is done.
 func (t Task) validate() error {
-	need := map[string]bool{}
-	switch t.Do {
-	case "requests":
-		need["--out"] = t.Out != ""
-	case "access":
-		need["--out"] = t.Out != ""
-		need["--reference, or --account with --openid-file"] = (t.Reference != "") != (t.Account != "" && t.OpenIDFile != "")
-	case "answer":
-		need["--reference"] = t.Reference != ""
-		need["--outcome Done or Refused"] = t.Outcome == "Done" || t.Outcome == "Refused"
-	case "erase":
-		need["--account and --openid-file"] = t.Account != "" && t.OpenIDFile != ""
-	case "import":
-		need["--account, --file and --out"] = t.Account != "" && t.File != "" && t.Out != ""
-	default:
+	person := t.Account != "" && t.OpenIDFile != ""
+	needs := map[string]map[string]bool{
+		"requests": {"--out": t.Out != ""},
+		"access":   {"--out": t.Out != "", "--reference, or --account with --openid-file": (t.Reference != "") != person},
+		"answer":   {"--reference": t.Reference != "", "--outcome Done or Refused": t.Outcome == "Done" || t.Outcome == "Refused"},
+		"erase":    {"--account and --openid-file": person},
+		"import":   {"--account, --file and --out": t.Account != "" && t.File != "" && t.Out != ""},
+	}
+	need, known := needs[t.Do]
+	if !known {
 		return fmt.Errorf("%w: --do must be requests, access, answer, erase or import", ErrTask)
 	}
 	for what, given := range need {
