@@ -127,6 +127,8 @@ func (c compiler) exceptionMarks() topic {
 			{"networking.k8s.io", write, []string{"networkpolicies"}},
 			{"rbac.authorization.k8s.io", write, []string{"rolebindings"}},
 		},
+		conditions: []named{{"annotated", "has(object.metadata.annotations) || " +
+			"['template', 'spec'].exists(f, dyn(object)[?f].hasValue() && request.kind.kind != 'Pod')"}},
 		variables: []named{
 			{"now", in("object")},
 			{"before", "request.operation == 'CREATE' ? ['', '', '', '', ''] : " + in("oldObject")},

@@ -183,6 +183,7 @@ type check struct {
 type pin struct {
 	name      string
 	resources rule
+	unpinned  []string // by any of these, expressions, there is something to do
 	variables []named
 	patches   []string
 }
@@ -394,6 +395,7 @@ func anyOf(items []string) string { return strings.Join(items, ", ") }
 func (c compiler) mutating(p pin) []Object {
 	spec := arac.MutatingAdmissionPolicySpec().WithFailurePolicy(arv1.Fail).WithReinvocationPolicy(arv1.IfNeededReinvocationPolicy).
 		WithMatchConstraints(arac.MatchResources().WithResourceRules(p.resources.apply(governed)))
+	spec.WithMatchConditions(arac.MatchCondition().WithName("not-pinned-yet").WithExpression(strings.Join(p.unpinned, " ||\n")))
 	for _, n := range p.variables {
 		spec.WithVariables(arac.Variable().WithName(n.name).WithExpression(n.expression))
 	}

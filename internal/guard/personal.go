@@ -103,6 +103,8 @@ func (c compiler) personalData() topic {
 	inAnnotations, found := eachShape(some("annotations"), value)
 	variables := append([]named{
 		{"places", "([dyn(object.metadata)] + (" + makesPods + " ? [" + templates + "].filter(m, m.hasValue()).map(m, m.value()) : [])).filter(m, !(" + explained("m") + "))"},
+		{"labelled", "variables.places.exists(m, size(m.?labels.orValue({})) > 0)"}, // most objects are quickly looked through
+		{"annotated", "variables.places.exists(m, size(m.?annotations.orValue({})) > 0)"},
 		{"inName", "!(" + explained("object.metadata") + ") && " + personal("object.metadata.?name.orValue('')")},
 		{"inLabels", some("labels")(personal("m.labels[k]") + " || " + personal("k"))},
 		{"inKeys", some("annotations")(personal("k"))},
@@ -120,9 +122,9 @@ func (c compiler) personalData() topic {
 		variables: variables,
 		checks: []check{
 			{reason.PersonalDataInSpec, "!variables.inName", looksPersonal("its name", "a phone number, an identity number or an openid")},
-			{reason.PersonalDataInSpec, "!variables.inLabels", looksPersonal("a label", "a phone number, an identity number or an openid")},
-			{reason.PersonalDataInSpec, "!variables.long", say("an annotation has more than 64 KiB, which is not looked at: %s", notPersonal)},
-			{reason.PersonalDataInSpec, "variables.long || !(variables.inKeys || " + found + ")", looksPersonal("an annotation", someShape)},
+			{reason.PersonalDataInSpec, "!variables.labelled || !variables.inLabels", looksPersonal("a label", "a phone number, an identity number or an openid")},
+			{reason.PersonalDataInSpec, "!variables.annotated || !variables.long", say("an annotation has more than 64 KiB, which is not looked at: %s", notPersonal)},
+			{reason.PersonalDataInSpec, "!variables.annotated || variables.long || !(variables.inKeys || " + found + ")", looksPersonal("an annotation", someShape)},
 		},
 	}
 }

@@ -17,6 +17,7 @@ func (c compiler) pinPods() pin {
 	return pin{
 		name:      "pin-pods",
 		resources: rule{"", []arv1.OperationType{arv1.Create}, []string{"pods"}},
+		unpinned:  append(c.unpinned("object.spec"), c.unpinnedTerms()),
 		variables: []named{
 			{"key", quote(c.labelKey)},
 			{"jurisdiction", quote(c.jurisdiction)},
@@ -38,9 +39,27 @@ func (c compiler) pinDaemonSets() pin {
 	return pin{
 		name:      "pin-daemonsets",
 		resources: rule{"apps", []arv1.OperationType{arv1.Create, arv1.Update}, []string{"daemonsets"}},
+		unpinned:  c.unpinned("object.spec.template.spec"),
 		variables: []named{{"key", quote(c.labelKey)}, {"jurisdiction", quote(c.jurisdiction)}},
 		patches:   append([]string{patchSelector("object.spec.template.spec", "/spec/template/spec")}, c.patchTolerations("object.spec.template.spec", "/spec/template/spec")...),
 	}
+}
+
+// unpinned tells that a spec lacks the pin. The API server calls again what has changed a pod,
+// and reads and writes the whole pod each time: the second time there is nothing to do.
+func (c compiler) unpinned(spec string) []string {
+	out := []string{"!(" + quote(c.labelKey) + " in " + spec + ".?nodeSelector.orValue({}))"}
+	if c.exclusive {
+		out = append(out, "!"+spec+".?tolerations.orValue([]).exists(t, t.?key.orValue('') == "+quote(TaintKey(c.jurisdiction))+")")
+	}
+	return out
+}
+
+// unpinnedTerms tells that a nodeSelectorTerm of a pod lacks the region, or that there is none.
+func (c compiler) unpinnedTerms() string {
+	const terms = "object.spec.?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
+	return "size(" + terms + ") == 0 || !" + terms + ".all(t, t.?matchExpressions.orValue([]).exists(e, e.key == " + quote(regionKey) +
+		" && e.operator == 'In' && e.values.all(v, v in " + list(c.regions) + ")))"
 }
 
 // patchSelector adds the pin, and leaves a contradicting value to the validation.
@@ -64,15 +83,21 @@ func (c compiler) patchTolerations(spec, path string) []string {
   [JSONPatch{op: "add", path: "` + path + `/tolerations/-", value: ` + toleration + `}]`}
 }
 
-const patchTerms = `variables.hasRequired ?
+// copied writes out requirements of a term: once a match condition has looked at the object, the
+// API server (1.37) cannot write what it read from it into a patch.
+func copied(requirements string) string {
+	return "has(" + requirements + ") ? " + requirements + `.map(e, dyn({"key": dyn(string(e.key)), "operator": dyn(string(e.operator)), "values": dyn(has(e.values) ? e.values.map(v, string(v)) : [])})) : []`
+}
+
+// patchTerms adds the region to every term that does not require one already.
+var patchTerms = `variables.hasRequired ?
   [JSONPatch{op: "replace",
     path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
-    value: object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.map(t,
-      (has(t.matchExpressions) && t.matchExpressions.exists(e, e.key == variables.regionKey && e.operator == "In" && e.values.all(v, v in variables.regions))) ? dyn(t) :
-      dyn({
-        "matchFields": has(t.matchFields) ? dyn(t.matchFields) : dyn([]),
-        "matchExpressions": has(t.matchExpressions) ? dyn(t.matchExpressions + [dyn(variables.region)]) : dyn([variables.region])
-      }))}] :
+    value: object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.map(t, dyn({
+      "matchFields": dyn(` + copied("t.matchFields") + `),
+      "matchExpressions": dyn((` + copied("t.matchExpressions") + `) +
+        (has(t.matchExpressions) && t.matchExpressions.exists(e, e.key == variables.regionKey && e.operator == "In" && e.values.all(v, v in variables.regions)) ? [] : [dyn(variables.region)]))
+    }))}] :
 variables.hasNodeAffinity ?
   [JSONPatch{op: "add", path: "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution", value: variables.required}] :
 variables.hasAffinity ?
