@@ -150,8 +150,8 @@ func (c compiler) podEndpoints() topic {
 }
 
 // components are labels by which network policies of ours let a pod reach the store, and a
-// transfer its destination: the manager writes them into templates, and the cluster's
-// controllers into pods (leaks.md L54).
+// transfer its destination: the manager and attestors write them into templates, and the
+// cluster's controllers into pods (leaks.md L54).
 func (c compiler) components() topic {
 	t := podTopic("components", "pods/status", "pods/resize", "pods/ephemeralcontainers")
 	t.conditions = nil
@@ -168,7 +168,7 @@ func (c compiler) components() topic {
 		{"now", strings.Replace(ours, "%s", "labels", 1)},
 		{"before", strings.Replace(ours, "%s", "labelsBefore", 1)},
 	}
-	ownWriters := "request.userInfo.username == " + quote(c.manager) + " || " + clusterControllers
+	ownWriters := "request.userInfo.username == " + quote(c.manager) + " || " + clusterControllers + " || " + c.attests() // who may look into the store as well
 	t.checks = []check{
 		{reason.NetworkNotInPolicy, "variables.now == variables.before || !('maodian' in [variables.now[0], variables.before[0]]) || " + ownWriters,
 			"'the labels of Maodian\\'s own pods open ways that are theirs alone: use another app.kubernetes.io/name'"},
