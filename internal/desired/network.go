@@ -39,6 +39,12 @@ func storePolicy(in StoreInput) *networkingac.NetworkPolicyApplyConfiguration {
 	return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, nil)
 }
 
+// officerPolicy lets the pods of a Job that somebody makes for the desk reach the store, and
+// nothing else: the guard closes everything that no policy opens.
+func officerPolicy(in StoreInput) *networkingac.NetworkPolicyApplyConfiguration {
+	return policy(in.Owner, Officer, nil, innerEgress(in.Owner.Name))
+}
+
 func gatewayPolicy(in GatewayInput) *networkingac.NetworkPolicyApplyConfiguration {
 	callbacks := networkingac.NetworkPolicyIngressRule().WithPorts(port(GatewayPort, corev1.ProtocolTCP))
 	status := networkingac.NetworkPolicyIngressRule().WithPorts(port(HealthPort, corev1.ProtocolTCP)).WithFrom(namespacePeer(in.Platform.SystemNamespace))

@@ -71,7 +71,7 @@ func StoreChildren(in StoreInput) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []runtime.ApplyConfiguration{storePolicy(in), cm, storeService(in), storeStatefulSet(in)}, nil
+	return []runtime.ApplyConfiguration{storePolicy(in), officerPolicy(in), cm, storeService(in), storeStatefulSet(in)}, nil
 }
 
 func storeService(in StoreInput) *corev1ac.ServiceApplyConfiguration {
