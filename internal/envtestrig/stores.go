@@ -51,6 +51,7 @@ type StoreState struct {
 	Year                    int64
 	NonSensitive, Sensitive string
 	AnyoneConsents          bool
+	Counted, Recent         int64  // people without sensitive data: in the year, and at any recipient
 	Size                    string // of every audience
 	Requests                *storev1.RequestCounts
 	Invalid                 string // what is wrong with every expression; empty: nothing
@@ -198,6 +199,16 @@ func (s *Store) GetTransferFacts(context.Context, *storev1.GetTransferFactsReque
 	}
 	defer done()
 	return &storev1.GetTransferFactsResponse{Year: s.state.Year, NonSensitiveAtMost: 19, AnyoneConsents: s.state.AnyoneConsents}, nil
+}
+
+// GetCounters tells what the state says of the year and of every recipient.
+func (s *Store) GetCounters(context.Context, *storev1.GetCountersRequest) (*storev1.GetCountersResponse, error) {
+	done, err := s.up()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return &storev1.GetCountersResponse{Year: s.state.Year, Counted: &storev1.Persons{NonSensitive: s.state.Counted}, Recent: &storev1.Persons{NonSensitive: s.state.Recent}}, nil
 }
 
 // DeclareTransfer keeps the transfer.

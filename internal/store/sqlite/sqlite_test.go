@@ -50,6 +50,14 @@ func TestNothingIsSentAfterAnAcknowledgedWithdrawal(t *testing.T) {
 	storetest.Races(t, storetest.Engine{Open: open}, histories)
 }
 
+func TestNothingIsWrittenAfterAnAcknowledgedWithdrawal(t *testing.T) {
+	histories := 3_000
+	if testing.Short() {
+		histories = 300
+	}
+	storetest.PartRaces(t, storetest.Engine{Open: open}, histories)
+}
+
 func TestOpen_Refuses(t *testing.T) {
 	dir, clock := t.TempDir(), storetest.NewClock()
 	l, err := open(t, dir, clock, true)

@@ -69,6 +69,7 @@ func recordIsWhole(w *World) {
 	w.ok(err)
 	_, err = w.Ledger.StartTransfer(w.Context(), "t")
 	w.ok(err)
+	w.Drain("t", 9)
 	w.Choose(w.Context(), "a", consent.Adult, Purpose, Reporting)
 	r := w.All("a")
 	want(w, "known", r.Known, true)
@@ -236,14 +237,14 @@ func erasedInTransfer(w *World) {
 	w.ok(err)
 	_, err = w.Ledger.StartTransfer(w.Context(), "t")
 	w.ok(err)
+	p := w.Part("t", 9)
+	want(w, "rows", len(p.Rows), 2)
+	w.Clock.Move(p.Life + time.Minute) // its Job has died
 	w.Erase("a")
-	rows := 0
-	_, err = w.Ledger.StreamRows(w.Context(), "t", func(page [][]byte) error {
-		rows += len(page)
-		return nil
-	})
-	w.ok(err)
-	want(w, "rows", rows, 1)
+	p = w.Part("t", 9)
+	want(w, "rows, leased again", len(p.Rows), 1)
+	w.Write("t", p)
+	want(w, "done", w.Part("t", 9).Done, true)
 	s, err := w.Ledger.Status(w.Context())
 	w.ok(err)
 	want(w, "the year's count", s.Counter.NonSensitive, 2)

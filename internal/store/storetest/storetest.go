@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,9 +63,8 @@ var contract = []contractCase{
 	{"people are counted whose consents are to an older text", staleCounted},
 	{"only those who consented are exported, with the named fields", export},
 	{"people are counted once a year, and not again by a restart", counted},
-	{"a withdrawal between start and stream drops the person", droppedInStream},
-	{"a withdrawal is acknowledged when the page of an export is out", withdrawnInStream},
-	{"a hold stops the stream between two pages", heldInStream},
+	{"people are counted by the kind of their data, and children as sensitive", countedByKind},
+	{"what other stores counted is added", elsewhereCounts},
 	{"a hold refuses the transfer", heldTransfer},
 	{"a hold that comes before a restart stops it, since something may have left", heldRestart},
 	{"papers that run out before a restart stop it", expiredRestart},
@@ -94,7 +94,7 @@ var contract = []contractCase{
 
 // Run runs the contract.
 func Run(t *testing.T, e Engine) {
-	for _, c := range append(contract, rights...) {
+	for _, c := range slices.Concat(contract, rights, parts) {
 		t.Run(c.name, func(t *testing.T) {
 			w := &World{T: t, Clock: NewClock()}
 			var err error

@@ -283,6 +283,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - code
+    - name: reserved
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferReservation
     - name: startTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -1274,6 +1277,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: role
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientRole
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferReservation
+  map:
+    fields:
+    - name: nonSensitive
+      type:
+        scalar: numeric
+    - name: sensitive
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Violation
   map:
     fields:
