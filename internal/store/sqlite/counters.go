@@ -79,7 +79,7 @@ func (l *Ledger) countPart(ctx context.Context, t *tx, v *store.View, p *parting
 		if sensitive || x.young {
 			kinds[1] = append(kinds[1], c)
 		}
-		if plain && (pack.Count.BothKinds || !(sensitive || x.young)) {
+		if plain && (pack.Count.BothKinds || (!sensitive && !x.young)) {
 			kinds[0] = append(kinds[0], c)
 		}
 	}
