@@ -124,9 +124,11 @@ type Status struct {
 
 	// Notice is the newest text that the ledger has taken; zero: none.
 	Notice notice.Version
-	// NoticeRefused: the notice of the present view goes back, or is another text under a
-	// number that people have agreed to. The ledger goes on with what it had.
+	// NoticeRefused: the notice of the present view goes back, is another text under a number
+	// that people have agreed to, or is not what its hash says. The ledger goes on with what it
+	// had. NoticeRefusal is why: RefusedRevision or RefusedHash.
 	NoticeRefused bool
+	NoticeRefusal string
 	StaleConsents int64 // people who agreed to an older text, and not to this one
 	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
 	VerifierKey, Checkpoint string

@@ -211,6 +211,10 @@ const (
 	// have agreed to.
 	ReasonNoticeRevision metav1alpha1.ConditionReason = "NoticeRevision"
 
+	// ReasonNoticeHashMismatch is used with Ready (False) and Stalled (True) in ConsentStore,
+	// when a notice arrives at the ledger with a hash that is not that of its words.
+	ReasonNoticeHashMismatch metav1alpha1.ConditionReason = "NoticeHashMismatch"
+
 	// ReasonOwnWords is used with OwnWords (True) when the notice tells every item itself.
 	ReasonOwnWords metav1alpha1.ConditionReason = "OwnWords"
 

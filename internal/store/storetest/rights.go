@@ -382,7 +382,7 @@ func returnsInTime(w *World) {
 		w.Event("a", "text", "")
 		want(w, "swept", w.sweep(), store.Swept{})
 	}
-	w.Push(func(v *store.View) { v.Notice.Revision, v.Notice.RetentionDays = 4, 30 })
+	w.Push(func(v *store.View) { v.Notice.RetentionDays = 30; told(4, textOf3)(v) })
 	w.Clock.Move(31 * 24 * time.Hour)
 	want(w, "by a shorter period", w.sweep(), store.Swept{Expired: 1, Erased: 1})
 }

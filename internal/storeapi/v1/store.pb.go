@@ -1147,9 +1147,10 @@ type GetStatusResponse struct {
 	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
 	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
 	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
-	// The notice pushed last goes back, or is another text under a number that people have
-	// agreed to: the store did not take it, and goes on with what it had.
+	// The notice pushed last goes back, is another text under a number that people have agreed
+	// to, or is not what its hash says: the store did not take it, and goes on with what it had.
 	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
+	NoticeRefusal string `protobuf:"bytes,23,opt,name=notice_refusal,json=noticeRefusal,proto3" json:"notice_refusal,omitempty"` // why: NoticeRevision, NoticeHashMismatch
 	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
 	VerifierKey   string `protobuf:"bytes,21,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`       // opens the log's checkpoints
 	Checkpoint    string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                            // signed note over log_size and log_root
@@ -1283,6 +1284,13 @@ func (x *GetStatusResponse) GetNoticeRefused() bool {
 		return x.NoticeRefused
 	}
 	return false
+}
+
+func (x *GetStatusResponse) GetNoticeRefusal() string {
+	if x != nil {
+		return x.NoticeRefusal
+	}
+	return ""
 }
 
 func (x *GetStatusResponse) GetStaleConsents() string {
@@ -6642,7 +6650,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xa4\x05\n" +
+	"\x10GetStatusRequest\"\xcb\x05\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -6661,6 +6669,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
+	"\x0enotice_refusal\x18\x17 \x01(\tR\rnoticeRefusal\x12%\n" +
 	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\x12!\n" +
 	"\fverifier_key\x18\x15 \x01(\tR\vverifierKey\x12\x1e\n" +
 	"\n" +
