@@ -88,10 +88,15 @@ func (t *tx) keepNotice(ctx context.Context, n store.Notice) error {
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	// Only a text from before there were hashes is there already.
-	const q = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-	if _, err := t.exec(ctx, q, noticeKey(n.Revision), body); err != nil {
+	// Only a text from before there were hashes is there already: the database keeps all others.
+	renamed, err := t.exec(ctx, "UPDATE meta SET value = ? WHERE key = ?", body, noticeKey(n.Revision))
+	if err != nil {
 		return err
+	}
+	if renamed == 0 {
+		if _, err := t.exec(ctx, "INSERT INTO meta (key, value) VALUES (?, ?)", noticeKey(n.Revision), body); err != nil {
+			return err
+		}
 	}
 	t.log("notice", nil, map[string]any{"name": n.Name, "revision": n.Revision, "hash": n.Hash})
 	return nil

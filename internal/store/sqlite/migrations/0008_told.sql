@@ -1,0 +1,26 @@
+-- +goose Up
+-- The texts that people were told stay as they are: notices under `meta`, and what was shown by its hash. Replacing a
+-- row is no way round: it begins with an insert. A text from before there were hashes may get its own, once.
+-- +goose StatementBegin
+CREATE TRIGGER notices_no_insert BEFORE INSERT ON meta
+WHEN NEW.key GLOB 'notice/*' AND EXISTS (SELECT 1 FROM meta WHERE key = NEW.key)
+BEGIN SELECT RAISE(ABORT, 'notices are append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER notices_no_update BEFORE UPDATE ON meta
+WHEN (NEW.key GLOB 'notice/*' OR OLD.key GLOB 'notice/*') AND (NEW.key <> OLD.key OR json_extract(CAST(OLD.value AS TEXT), '$.Hash') IS NOT '')
+BEGIN SELECT RAISE(ABORT, 'notices are append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER notices_no_delete BEFORE DELETE ON meta
+WHEN OLD.key GLOB 'notice/*'
+BEGIN SELECT RAISE(ABORT, 'notices are append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER shown_no_update BEFORE UPDATE ON shown
+BEGIN SELECT RAISE(ABORT, 'what was shown is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER shown_no_delete BEFORE DELETE ON shown
+BEGIN SELECT RAISE(ABORT, 'what was shown is append-only'); END;
+-- +goose StatementEnd
