@@ -8,27 +8,13 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/ledger"
 	"github.com/maodian-dev/maodian/internal/receipt"
-	"github.com/maodian-dev/maodian/internal/store/seal"
 	"github.com/maodian-dev/maodian/internal/store/storetest"
 )
 
 // fresh opens an empty ledger.
 func fresh(b *testing.B) *Ledger {
 	b.Helper()
-	ring, err := seal.NewRing(bytes.Repeat([]byte{7}, seal.KeySize), seal.AES256GCM)
-	if err != nil {
-		b.Fatal(err)
-	}
-	clock := storetest.NewClock()
-	l, err := Open(b.Context(), Config{Dir: b.TempDir(), LedgerID: storetest.LedgerID, Create: true, Ring: ring, Clock: clock.Now})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = l.Close() })
-	if _, err := l.PutView(b.Context(), storetest.LedgerID, storetest.View(clock.Now())); err != nil {
-		b.Fatal(err)
-	}
-	return l
+	return opened(b, storetest.NewClock())
 }
 
 func consentBody() map[string]any {

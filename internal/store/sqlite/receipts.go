@@ -121,10 +121,12 @@ func remembering(read ledger.Fetch) ledger.Fetch {
 	}
 }
 
+// provable finds the newest entries about a person's consents.
+const provable = "SELECT " + logColumns + " FROM log WHERE subject_id = ? AND kind = 'consent' AND form = 2 AND salt IS NOT NULL ORDER BY seq DESC LIMIT ?"
+
 // consentsOf reads the newest entries about a person's consents, oldest first.
 func consentsOf(ctx context.Context, q querier, id []byte) ([]receipt.Proven, error) {
-	const s = "SELECT " + logColumns + " FROM log WHERE subject_id = ? AND kind = 'consent' AND form = 2 AND salt IS NOT NULL ORDER BY seq DESC LIMIT ?"
-	rows, err := q.QueryContext(ctx, s, id, receipt.MaxEvents)
+	rows, err := q.QueryContext(ctx, provable, id, receipt.MaxEvents)
 	if err != nil {
 		return nil, fmt.Errorf("read consents: %w", err)
 	}
