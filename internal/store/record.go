@@ -55,6 +55,7 @@ type Record struct {
 	Guardians    []GuardianEntry
 	Grants       []Grant
 	Consents     []ConsentEntry
+	Shown        []ShownEntry // when the notice was shown, the newest, oldest first
 	Messages     []Message
 	Passed       []Passed
 	Requests     []Request

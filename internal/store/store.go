@@ -70,6 +70,9 @@ type Ledger interface {
 
 	RecordEvent(ctx context.Context, e Event) (Recorded, error)
 	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
+	// RecordLook notes that the notice is about to be shown, once a day for each viewer, text and
+	// language. Who was not known before is from then on.
+	RecordLook(ctx context.Context, k Look) error
 	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
 
 	// AskGuardian makes the link by which a guardian may answer; an earlier one ends.

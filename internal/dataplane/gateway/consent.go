@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
+
+	"connectrpc.com/connect"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeclient"
@@ -117,6 +120,9 @@ func (h *handler) preferences(r *http.Request, in session) (*storev1.GetPreferen
 // under the reader is shown with nothing ticked: the old ticks were for another text.
 func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, status int, hint string) {
 	p, bad, err := h.preferences(r, in)
+	if bad.status == 0 {
+		bad, err = h.told(r, in, p.GetNotice(), nil)
+	}
 	if bad.status != 0 {
 		h.writeError(w, r, bad, err)
 		return
@@ -126,6 +132,26 @@ func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, s
 		a = answers{age: a.age}
 	}
 	h.render(w, r, status, h.pages.asking(language(r), p, a, h.sealer.token(in), hint))
+}
+
+// told has the store note that the notice is shown, before it is: whether or not an answer
+// comes, the processor has to prove what people were told (PIPL 69). secret is that of a
+// guardian's link, or nil. A store that is away takes no answer either; when it is there and
+// cannot note it, the notice is shown all the same, and the answer notes it.
+func (h *handler) told(r *http.Request, in session, n *storev1.Notice, secret []byte) (problem, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	_, err := h.Intake.RecordShown(ctx, &storev1.RecordShownRequest{
+		Account: h.Account, OpenId: forStore(in.who), NoticeRevision: n.GetRevision(), Language: language(r), Secret: secret,
+	})
+	switch code := connect.CodeOf(err); {
+	case err == nil:
+	case code == connect.CodeUnavailable, code == connect.CodeDeadlineExceeded, code == connect.CodeCanceled:
+		return problemStore, err
+	default:
+		h.Log.LogAttrs(r.Context(), slog.LevelError, "It is not on record that the notice was shown", causeOf(err)...)
+	}
+	return problem{}, nil
 }
 
 // recordConsent takes the form.

@@ -76,6 +76,10 @@ func (h *handler) showCase(w http.ResponseWriter, r *http.Request, in session, s
 		h.writeError(w, r, guardianProblem(err), err)
 		return
 	}
+	if bad, err := h.told(r, in, c.GetNotice(), secret); bad.status != 0 {
+		h.writeError(w, r, bad, err)
+		return
+	}
 	h.render(w, r, status, h.pages.guardian(language(r), c, h.sealer.token(in), hint))
 }
 

@@ -84,6 +84,10 @@ func held() *storev1.Record {
 			{Purpose: "DirectMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true},
 			{Purpose: "GroupReporting", Recipient: "acme-group-crm", Action: "Withdrawn", At: at(2), NoticeRevision: 3, Control: "keyword", Separate: true},
 		},
+		Shown: []*storev1.ShownEntry{
+			{At: at(0), NoticeRevision: 2, Hash: "ab", Account: "brand", Language: "zh-CN", Control: "page"},
+			{At: at(1), NoticeRevision: 3, Hash: "cd", Account: "brand", Language: "en", Control: "guardian"},
+		},
 		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent"}},
 		Messages:  []*storev1.MessageEntry{{Campaign: "spring-tea", Purpose: "DirectMarketing", At: at(3), Outcome: "Unknown"}},
 		PassedOn: []*storev1.PassedOn{{

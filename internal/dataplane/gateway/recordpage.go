@@ -17,6 +17,7 @@ type recordView struct {
 	Tags         []string
 	Ages         []ageView
 	Consents     []entryView
+	Shown        []entryView
 	Messages     []entryView
 	Guardians    []entryView
 	Passed       []entryView
@@ -57,6 +58,7 @@ func (p *pages) record(lang string, r *storev1.Record, csrf string) page {
 	for _, c := range r.GetConsents() {
 		v.Consents = append(v.Consents, t.consent(c))
 	}
+	v.Shown = t.shown(r.GetShown())
 	for _, m := range r.GetMessages() {
 		v.Messages = append(v.Messages, entryView{m.GetCampaign(), t.facts(
 			"record.when", when(m.GetAt()), "record.purpose", named(t.Purposes, m.GetPurpose()), "record.outcome", t.word("message.", m.GetOutcome()))})
@@ -138,6 +140,14 @@ func (t texts) consent(c *storev1.ConsentEntry) entryView {
 	return entryView{t.word("action.", c.GetAction()) + " · " + named(t.Purposes, c.GetPurpose()), t.facts(
 		"record.when", when(c.GetAt()), "record.recipient", c.GetRecipient(), "record.revision", fmt.Sprint(c.GetNoticeRevision()),
 		"record.language", c.GetLanguage(), "record.control", t.word("control.", c.GetControl()), "record.ends", when(c.GetEnds()))}
+}
+
+func (t texts) shown(all []*storev1.ShownEntry) (out []entryView) {
+	for _, x := range all {
+		out = append(out, entryView{when(x.GetAt()), t.facts("record.revision", fmt.Sprint(x.GetNoticeRevision()),
+			"record.language", x.GetLanguage(), "record.on", t.word("on.", x.GetControl()))})
+	}
+	return out
 }
 
 func (t texts) passed(x *storev1.PassedOn) entryView {

@@ -103,6 +103,11 @@ func recordOf(r store.Record) *storev1.Record {
 			State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
 		})
 	}
+	for _, x := range r.Shown {
+		out.Shown = append(out.Shown, &storev1.ShownEntry{
+			At: timestamp(x.At), NoticeRevision: x.Revision, Hash: x.Hash, Account: x.Account, Language: x.Language, Control: string(x.Control),
+		})
+	}
 	for _, x := range r.Messages {
 		out.Messages = append(out.Messages, &storev1.MessageEntry{Campaign: x.Campaign, Purpose: x.Purpose, At: timestamp(x.At), Outcome: x.Outcome})
 	}

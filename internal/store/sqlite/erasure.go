@@ -54,7 +54,7 @@ func (l *Ledger) Erase(patience context.Context, account string, who subject.Ope
 // row left and on which consent (PIPL 55), that a request was answered, and sealed log entries.
 var personal = []string{
 	"identities", "relations", "tags", "grants", "events", "lead_state", "lead_daily", "sends", "consent_state", "consent_events",
-	"guardians", "guardian_events",
+	"guardians", "guardian_events", "looks",
 }
 
 // sealAll seals the entries of the log about a person.

@@ -81,9 +81,9 @@ func (t *tx) guard(ctx context.Context, id []byte, e guardianEvent) error {
 	if _, err := t.exec(ctx, "UPDATE subjects SET guardian = ?, guardian_revision = ? WHERE id = ?", string(e.state), e.revision, id); err != nil {
 		return err
 	}
-	t.log("guardian", id, map[string]any{
+	t.log("guardian", id, t.withShown(consent.Guardian, map[string]any{
 		"state": e.state, "revision": e.revision, "guardian": hex.EncodeToString(e.guardian), "relation": e.relation, "account": e.account, "language": e.language,
-	})
+	}))
 	return nil
 }
 
@@ -178,6 +178,9 @@ func (l *Ledger) AnswerGuardian(patience context.Context, a store.GuardianAnswer
 			return store.ErrNoticeRevision // a no needs no text
 		}
 		if _, err := t.exec(ctx, "UPDATE guardians SET guardian = ? WHERE secret = ?", x.guardian, x.hash); err != nil {
+			return err
+		}
+		if err := t.answering(ctx, l.View(), viewer{x.id, x.guardian, a.Account, a.Language}); err != nil {
 			return err
 		}
 		e := guardianEvent{a.State, revision, x.guardian, a.Relation, a.Account, a.Language}

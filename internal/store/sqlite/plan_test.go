@@ -32,22 +32,7 @@ func opened(t testing.TB, clock *storetest.Clock) *Ledger {
 func TestLogOfAPerson_IsFoundByOneIndex(t *testing.T) {
 	l := opened(t, storetest.NewClock())
 	for name, q := range map[string]string{"erase": sealAll, "receipt": provable} {
-		rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, make([]any, strings.Count(q, "?"))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var plan []string
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
-			plan = append(plan, detail)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
+		plan := planOf(t, l, q)
 		if len(plan) != 1 || !strings.HasPrefix(plan[0], "SEARCH log USING INDEX log_by_subject (subject_id=?") {
 			t.Errorf("%s: %q", name, plan)
 		}
@@ -56,4 +41,26 @@ func TestLogOfAPerson_IsFoundByOneIndex(t *testing.T) {
 	if err := l.read.QueryRowContext(t.Context(), "SELECT count(*) FROM pragma_index_list('log')").Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d indexes of the log, %v", n, err)
 	}
+}
+
+// planOf is how the database runs a statement.
+func planOf(t *testing.T, l *Ledger, q string) (plan []string) {
+	t.Helper()
+	rows, err := l.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+q, make([]any, strings.Count(q, "?"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
 }

@@ -27,3 +27,27 @@ BEGIN SELECT RAISE(ABORT, 'what was shown is append-only'); END;
 
 -- log_by_subject finds the entries about a person as well; a second index is a second write for each entry.
 DROP INDEX log_of_subject;
+
+-- When the notice was before somebody's eyes, whether or not they answered: once a day (Asia/Shanghai) for each viewer,
+-- text and language. Answers name the number.
+CREATE TABLE looks (
+  subject_id BLOB NOT NULL REFERENCES subjects (id), -- whom the page is about
+  guardian   BLOB NOT NULL CHECK (length(guardian) IN (0, 16)), -- who looked, by commitment; empty: the person themselves
+  hash       BLOB NOT NULL REFERENCES shown (hash),
+  language   TEXT NOT NULL,
+  day        INTEGER NOT NULL, -- days since 1970 in Asia/Shanghai
+  n          INTEGER NOT NULL,
+  at_ms      INTEGER NOT NULL,
+  revision   INTEGER NOT NULL,
+  account    TEXT NOT NULL,
+  PRIMARY KEY (subject_id, guardian, hash, language, day)
+) STRICT, WITHOUT ROWID;
+-- +goose StatementBegin
+CREATE TRIGGER looks_no_update BEFORE UPDATE ON looks
+BEGIN SELECT RAISE(ABORT, 'looks are append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER looks_no_delete BEFORE DELETE ON looks
+WHEN (SELECT wrapped FROM subjects WHERE id = OLD.subject_id) IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'looks are append-only'); END;
+-- +goose StatementEnd
