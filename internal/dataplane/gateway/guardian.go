@@ -16,9 +16,16 @@ const guardianPath = "/consent/guardian/"
 
 const secretLen = 32
 
-// secretOf reads a link's secret.
+// linkCode writes secrets in one way only: a link has one address.
+var linkCode = base64.RawURLEncoding.Strict()
+
+// secretOf reads a link's secret. Decoding skips line breaks, so the length is looked at too.
 func secretOf(r *http.Request) ([]byte, bool) {
-	secret, err := base64.RawURLEncoding.DecodeString(r.PathValue("secret"))
+	written := r.PathValue("secret")
+	if len(written) != linkCode.EncodedLen(secretLen) {
+		return nil, false
+	}
+	secret, err := linkCode.DecodeString(written)
 	return secret, err == nil && len(secret) == secretLen
 }
 
@@ -45,7 +52,7 @@ func (h *handler) askGuardian(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, problemStore, err)
 		return
 	}
-	p, err := h.pages.link(language(r), scheme(r)+"://"+r.Host+guardianPath+base64.RawURLEncoding.EncodeToString(secret))
+	p, err := h.pages.link(language(r), scheme(r)+"://"+r.Host+guardianPath+linkCode.EncodeToString(secret))
 	if err != nil {
 		h.writeError(w, r, problemInternal, err)
 		return
