@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 )
@@ -89,6 +90,8 @@ type Grant struct {
 // ConsentEntry is one answer or withdrawal, and what it was bound to.
 type ConsentEntry struct {
 	Purpose, Recipient, Account, Language string
+	// NotUsed is why a yes is kept as it was told and not used: the present age forbids it.
+	NotUsed reason.Code
 	consent.Event
 }
 

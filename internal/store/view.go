@@ -146,13 +146,16 @@ func (v *View) Rules(purpose, recipient string) (consent.Rules, bool) {
 	if v == nil || v.Notice.Revision == 0 || !v.told(purpose, recipient) {
 		return consent.Rules{}, false
 	}
-	automated := purpose == "PersonalizedMarketing"
+	automated := Automated(purpose)
 	return consent.Rules{
 		Revision: v.Notice.Revision, GuardianAge: v.Policy.GuardianAge,
 		Marketing: purpose == "DirectMarketing" || automated, Automated: automated,
 		NeedsSeparate: recipient != "" || automated,
 	}, true
 }
+
+// Automated tells whether people are selected for a purpose by a score.
+func Automated(purpose string) bool { return purpose == "PersonalizedMarketing" }
 
 func (v *View) told(purpose, recipient string) bool {
 	if recipient == "" {

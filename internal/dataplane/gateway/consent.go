@@ -129,6 +129,9 @@ func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, s
 	}
 	a := recorded(p)
 	if status == http.StatusConflict {
+		if told := ageAnswer(r.PostForm.Get("age")); told.valid() { // the age is the same under any text
+			a.age = told
+		}
 		a = answers{age: a.age}
 	}
 	h.render(w, r, status, h.pages.asking(language(r), p, a, h.sealer.token(in), hint))

@@ -82,6 +82,7 @@ func held() *storev1.Record {
 		Grants:    []*storev1.Grant{{Account: "brand", TemplateId: "T1", Remaining: 2}},
 		Consents: []*storev1.ConsentEntry{
 			{Purpose: "DirectMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true},
+			{Purpose: "PersonalizedMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true, NotUsed: "MinorAutomatedMarketing"},
 			{Purpose: "GroupReporting", Recipient: "acme-group-crm", Action: "Withdrawn", At: at(2), NoticeRevision: 3, Control: "keyword", Separate: true},
 		},
 		Shown: []*storev1.ShownEntry{

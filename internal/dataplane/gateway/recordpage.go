@@ -139,7 +139,8 @@ func (t texts) word(set, word string) string { return cmp.Or(t.Text[set+word], w
 func (t texts) consent(c *storev1.ConsentEntry) entryView {
 	return entryView{t.word("action.", c.GetAction()) + " · " + named(t.Purposes, c.GetPurpose()), t.facts(
 		"record.when", when(c.GetAt()), "record.recipient", c.GetRecipient(), "record.revision", fmt.Sprint(c.GetNoticeRevision()),
-		"record.language", c.GetLanguage(), "record.control", t.word("control.", c.GetControl()), "record.ends", when(c.GetEnds()))}
+		"record.language", c.GetLanguage(), "record.control", t.word("control.", c.GetControl()), "record.ends", when(c.GetEnds()),
+		"record.notUsed", t.word("notUsed.", c.GetNotUsed()))}
 }
 
 func (t texts) shown(all []*storev1.ShownEntry) (out []entryView) {

@@ -95,7 +95,7 @@ func recordOf(r store.Record) *storev1.Record {
 	for _, x := range r.Consents {
 		out.Consents = append(out.Consents, &storev1.ConsentEntry{
 			Purpose: x.Purpose, Recipient: x.Recipient, Action: string(x.Action), At: timestamp(x.At), NoticeRevision: x.NoticeRevision,
-			Language: x.Language, Control: string(x.Control), Ends: timestamp(x.Ends), Separate: x.Separate,
+			Language: x.Language, Control: string(x.Control), Ends: timestamp(x.Ends), Separate: x.Separate, NotUsed: string(x.NotUsed),
 		})
 	}
 	for _, x := range r.Guardians {

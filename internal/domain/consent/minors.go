@@ -1,5 +1,7 @@
 package consent
 
+import "github.com/maodian-dev/maodian/internal/domain/reason"
+
 // AgeBand is what the person said about their age; there is no such field in WeChat.
 type AgeBand string
 
@@ -19,6 +21,19 @@ func (b AgeBand) Valid() bool {
 		return true
 	}
 	return false
+}
+
+// Scored tells why nobody of this age gets scored marketing, whatever they agree to:
+// AllChecksPassed for adults alone (Minors Network Regulations 24).
+func (b AgeBand) Scored() reason.Code {
+	switch b {
+	case Adult:
+		return reason.AllChecksPassed
+	case AgeUnknown:
+		return reason.AgeUnknown
+	case Under8, From8, From14:
+	}
+	return reason.MinorAutomatedMarketing
 }
 
 // youngest is the least age in years that a person of the band may have.

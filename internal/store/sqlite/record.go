@@ -11,6 +11,7 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/store"
@@ -129,6 +130,9 @@ func readConsents(ctx context.Context, q querier, id []byte, r *store.Record) er
 		var row stateRow
 		err := rows.Scan(append([]any{&x.Purpose, &x.Recipient, &x.Account, &x.Language}, row.into()...)...)
 		x.Event = row.state()
+		if code := r.Age.Scored(); x.Action == consent.Given && store.Automated(x.Purpose) && code != reason.AllChecksPassed {
+			x.NotUsed = code
+		}
 		r.Consents = append(r.Consents, x)
 		return err
 	})

@@ -512,3 +512,26 @@ func received(names ...string) map[subject.OpenID]int {
 	}
 	return out
 }
+
+// yesOfAMinor: what people say is kept as they said it; the record tells that it is not used.
+func yesOfAMinor(w *World) {
+	for _, c := range []struct {
+		age consent.AgeBand
+		why reason.Code
+	}{
+		{consent.Adult, ""}, {consent.From14, reason.MinorAutomatedMarketing}, {consent.AgeUnknown, reason.AgeUnknown},
+	} {
+		who := "aged" + string(c.age)
+		w.Choose(w.Context(), who, c.age, Purpose, "DirectMarketing")
+		r, err := w.Ledger.Record(w.Context(), Account, OpenID(who), "")
+		w.ok(err)
+		for _, x := range r.Consents {
+			why := reason.Code("")
+			if x.Purpose == Purpose {
+				why = c.why
+				want(w, who+": told", x.Action, consent.Given)
+			}
+			want(w, who+": "+x.Purpose, x.NotUsed, why)
+		}
+	}
+}

@@ -55,6 +55,7 @@ var contract = []contractCase{
 	{"points decay, are capped per day, and cannot come from the future", scoring},
 	{"a new revision makes old consents stale", staleNotice},
 	{"answers to another revision are not recorded", wrongRevision},
+	{"a minor's yes to scored marketing is kept, and the record says that it is not used", yesOfAMinor},
 	{"that the notice was shown is kept without an answer", lookIsKept},
 	{"to look again on the same day writes nothing", lookOnceADay},
 	{"an answer refers to what was shown before it", answerRefersToLook},

@@ -5165,6 +5165,7 @@ type ConsentEntry struct {
 	Control        string                 `protobuf:"bytes,7,opt,name=control,proto3" json:"control,omitempty"`
 	Ends           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ends,proto3" json:"ends,omitempty"`
 	Separate       bool                   `protobuf:"varint,9,opt,name=separate,proto3" json:"separate,omitempty"`
+	NotUsed        string                 `protobuf:"bytes,10,opt,name=not_used,json=notUsed,proto3" json:"not_used,omitempty"` // why a yes is kept and not used: MinorAutomatedMarketing, AgeUnknown
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -5260,6 +5261,13 @@ func (x *ConsentEntry) GetSeparate() bool {
 		return x.Separate
 	}
 	return false
+}
+
+func (x *ConsentEntry) GetNotUsed() string {
+	if x != nil {
+		return x.NotUsed
+	}
+	return ""
 }
 
 type MessageEntry struct {
@@ -7187,7 +7195,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
 	"templateId\x12\x1c\n" +
-	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xb5\x02\n" +
+	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xd0\x02\n" +
 	"\fConsentEntry\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x16\n" +
@@ -7197,7 +7205,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\blanguage\x18\x06 \x01(\tR\blanguage\x12\x18\n" +
 	"\acontrol\x18\a \x01(\tR\acontrol\x12.\n" +
 	"\x04ends\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x1a\n" +
-	"\bseparate\x18\t \x01(\bR\bseparate\"\x8a\x01\n" +
+	"\bseparate\x18\t \x01(\bR\bseparate\x12\x19\n" +
+	"\bnot_used\x18\n" +
+	" \x01(\tR\anotUsed\"\x8a\x01\n" +
 	"\fMessageEntry\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12*\n" +
