@@ -101,6 +101,11 @@ type GuardianEntry struct {
 	At       time.Time
 	Revision int64
 	Relation Relation
+
+	Method      consent.GuardianMethod
+	VerifierRef string          // who verified it; empty: nobody has answered
+	Evidence    string          // commitment to who answered, by which link, and what they declared
+	Age         consent.AgeBand // of the person, by then
 }
 
 // Message is one that was sent, or may have been.

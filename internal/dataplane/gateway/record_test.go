@@ -89,7 +89,7 @@ func held() *storev1.Record {
 			{At: at(0), NoticeRevision: 2, Hash: "ab", Account: "brand", Language: "zh-CN", Control: "page"},
 			{At: at(1), NoticeRevision: 3, Hash: "cd", Account: "brand", Language: "en", Control: "guardian"},
 		},
-		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent"}},
+		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent", Method: "OwnAccountLink"}},
 		Messages:  []*storev1.MessageEntry{{Campaign: "spring-tea", Purpose: "DirectMarketing", At: at(3), Outcome: "Unknown"}},
 		PassedOn: []*storev1.PassedOn{{
 			Recipient: "acme-group-crm", DisplayName: "Acme Group AG", Country: "CH", Purpose: "GroupReporting", LegalBasis: "Consent",

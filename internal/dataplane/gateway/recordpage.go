@@ -65,7 +65,8 @@ func (p *pages) record(lang string, r *storev1.Record, csrf string) page {
 	}
 	for _, x := range r.GetGuardians() {
 		v.Guardians = append(v.Guardians, entryView{t.word("said.", x.GetState()), t.facts(
-			"record.when", when(x.GetAt()), "record.revision", fmt.Sprint(x.GetNoticeRevision()), "guardian.relation", t.word("relation.", x.GetRelation()))})
+			"record.when", when(x.GetAt()), "record.revision", fmt.Sprint(x.GetNoticeRevision()), "guardian.relation", t.word("relation.", x.GetRelation()),
+			"record.method", t.word("method.", x.GetMethod()))})
 	}
 	for _, x := range r.GetPassedOn() {
 		v.Passed = append(v.Passed, t.passed(x))

@@ -99,9 +99,7 @@ func recordOf(r store.Record) *storev1.Record {
 		})
 	}
 	for _, x := range r.Guardians {
-		out.Guardians = append(out.Guardians, &storev1.GuardianEntry{
-			State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
-		})
+		out.Guardians = append(out.Guardians, guardianEntryOf(x))
 	}
 	for _, x := range r.Shown {
 		out.Shown = append(out.Shown, &storev1.ShownEntry{
@@ -122,6 +120,17 @@ func recordOf(r store.Record) *storev1.Record {
 	}
 	for _, x := range r.Interactions {
 		out.Interactions = append(out.Interactions, &storev1.Interaction{Kind: x.Kind, Key: x.Key, At: timestamp(x.At)})
+	}
+	return out
+}
+
+func guardianEntryOf(x store.GuardianEntry) *storev1.GuardianEntry {
+	out := &storev1.GuardianEntry{
+		State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
+		Method: string(x.Method), VerifierRef: x.VerifierRef, EvidenceCommitment: x.Evidence, SubjectAgeBand: string(x.Age),
+	}
+	if x.State == consent.GuardianVerified {
+		out.VerifiedAt = out.GetAt()
 	}
 	return out
 }

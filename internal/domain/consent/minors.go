@@ -63,6 +63,13 @@ const (
 	GuardianWithdrawn GuardianState = "Withdrawn"
 )
 
+// GuardianMethod is how a guardian's consent is had (law.md 3.7). No statute fixes one.
+type GuardianMethod string
+
+// OwnAccountLink is the one method that is built: the guardian opens a link in their own
+// WeChat, and declares the relation. Others need a provider who checks identities.
+const OwnAccountLink GuardianMethod = "OwnAccountLink"
+
 // Valid tells whether s is one that is kept of a person.
 func (s GuardianState) Valid() bool {
 	switch s {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,12 +140,13 @@ func readConsents(ctx context.Context, q querier, id []byte, r *store.Record) er
 }
 
 func readGuardians(ctx context.Context, q querier, id []byte, r *store.Record) error {
-	const sel = "SELECT state, at_ms, revision, relation FROM guardian_events WHERE subject_id = ? ORDER BY n"
+	const sel = "SELECT state, at_ms, revision, relation, method, verifier, evidence, age_band FROM guardian_events WHERE subject_id = ? ORDER BY n"
 	return each(ctx, q, sel, id, func(rows *sql.Rows) error {
 		var x store.GuardianEntry
 		var ms int64
-		err := rows.Scan(&x.State, &ms, &x.Revision, &x.Relation)
-		x.At = at(ms)
+		var evidence []byte
+		err := rows.Scan(&x.State, &ms, &x.Revision, &x.Relation, &x.Method, &x.VerifierRef, &evidence, &x.Age)
+		x.At, x.Evidence = at(ms), hex.EncodeToString(evidence)
 		r.Guardians = append(r.Guardians, x)
 		return err
 	})

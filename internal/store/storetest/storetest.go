@@ -79,6 +79,7 @@ var contract = []contractCase{
 	{"a view pushed late does not replace a newer one", overtakenView},
 	{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
 	{"the audit agrees person by person", reconcile},
+	{"a guardian's word is kept with method, verifier, evidence and the age told", guardianProvable},
 	{"a child's consent counts when a guardian has confirmed it", guardianConfirms},
 	{"a guardian takes the answer back, and with it what the child agreed to", guardianTakesBack},
 	{"a no of either guardian counts", eitherGuardianMayRefuse},

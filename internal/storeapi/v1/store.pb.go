@@ -4907,13 +4907,18 @@ func (x *ShownEntry) GetControl() string {
 
 // GuardianEntry is what a guardian said, or was asked; not who it was.
 type GuardianEntry struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	State          string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
-	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
-	Relation       string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	State              string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
+	At                 *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision     int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Relation           string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	Method             string                 `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`                              // OwnAccountLink
+	VerifiedAt         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=verified_at,json=verifiedAt,proto3" json:"verified_at,omitempty"`    // of who agreed
+	VerifierRef        string                 `protobuf:"bytes,7,opt,name=verifier_ref,json=verifierRef,proto3" json:"verifier_ref,omitempty"` // empty: nobody has answered
+	EvidenceCommitment string                 `protobuf:"bytes,8,opt,name=evidence_commitment,json=evidenceCommitment,proto3" json:"evidence_commitment,omitempty"`
+	SubjectAgeBand     string                 `protobuf:"bytes,9,opt,name=subject_age_band,json=subjectAgeBand,proto3" json:"subject_age_band,omitempty"` // as the person had told by then
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *GuardianEntry) Reset() {
@@ -4970,6 +4975,41 @@ func (x *GuardianEntry) GetNoticeRevision() int64 {
 func (x *GuardianEntry) GetRelation() string {
 	if x != nil {
 		return x.Relation
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetVerifiedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifiedAt
+	}
+	return nil
+}
+
+func (x *GuardianEntry) GetVerifierRef() string {
+	if x != nil {
+		return x.VerifierRef
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetEvidenceCommitment() string {
+	if x != nil {
+		return x.EvidenceCommitment
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetSubjectAgeBand() string {
+	if x != nil {
+		return x.SubjectAgeBand
 	}
 	return ""
 }
@@ -7177,12 +7217,18 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x18\n" +
 	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
 	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x18\n" +
-	"\acontrol\x18\x06 \x01(\tR\acontrol\"\x96\x01\n" +
+	"\acontrol\x18\x06 \x01(\tR\acontrol\"\xe9\x02\n" +
 	"\rGuardianEntry\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
-	"\brelation\x18\x04 \x01(\tR\brelation\"R\n" +
+	"\brelation\x18\x04 \x01(\tR\brelation\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\x12;\n" +
+	"\vverified_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"verifiedAt\x12!\n" +
+	"\fverifier_ref\x18\a \x01(\tR\vverifierRef\x12/\n" +
+	"\x13evidence_commitment\x18\b \x01(\tR\x12evidenceCommitment\x12(\n" +
+	"\x10subject_age_band\x18\t \x01(\tR\x0esubjectAgeBand\"R\n" +
 	"\fLeadStanding\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x16\n" +
@@ -7546,90 +7592,91 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	69,  // 71: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
 	110, // 72: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
 	110, // 73: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 74: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 75: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	110, // 76: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 77: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	110, // 78: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	110, // 79: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	110, // 80: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	110, // 81: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	110, // 82: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	68,  // 83: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	77,  // 84: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	89,  // 85: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	77,  // 86: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	68,  // 87: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	97,  // 88: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	98,  // 89: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	110, // 90: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 91: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 92: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 93: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 94: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 95: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 96: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27,  // 97: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29,  // 98: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34,  // 99: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37,  // 100: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40,  // 101: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	42,  // 102: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	66,  // 103: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	79,  // 104: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	81,  // 105: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	85,  // 106: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	44,  // 107: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	46,  // 108: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	48,  // 109: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	83,  // 110: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	50,  // 111: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	53,  // 112: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	56,  // 113: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	59,  // 114: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	61,  // 115: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	63,  // 116: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	87,  // 117: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	90,  // 118: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	92,  // 119: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	94,  // 120: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	96,  // 121: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 122: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 123: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 124: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 125: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 126: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 127: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28,  // 128: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30,  // 129: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36,  // 130: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38,  // 131: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41,  // 132: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	43,  // 133: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	67,  // 134: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	80,  // 135: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	82,  // 136: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	86,  // 137: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	45,  // 138: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	47,  // 139: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	49,  // 140: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	84,  // 141: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	51,  // 142: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	55,  // 143: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	58,  // 144: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	60,  // 145: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	62,  // 146: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	64,  // 147: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	88,  // 148: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	91,  // 149: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	93,  // 150: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	95,  // 151: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	99,  // 152: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	122, // [122:153] is the sub-list for method output_type
-	91,  // [91:122] is the sub-list for method input_type
-	91,  // [91:91] is the sub-list for extension type_name
-	91,  // [91:91] is the sub-list for extension extendee
-	0,   // [0:91] is the sub-list for field type_name
+	110, // 74: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	110, // 75: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	110, // 76: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	110, // 77: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	110, // 78: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	110, // 79: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	110, // 80: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	110, // 81: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	110, // 82: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	110, // 83: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	68,  // 84: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	77,  // 85: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	89,  // 86: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	77,  // 87: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	68,  // 88: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	97,  // 89: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	98,  // 90: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	110, // 91: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 92: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 93: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 94: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 95: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 96: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 97: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 98: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 99: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 100: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 101: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 102: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	42,  // 103: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	66,  // 104: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	79,  // 105: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	81,  // 106: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	85,  // 107: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	44,  // 108: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	46,  // 109: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	48,  // 110: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	83,  // 111: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	50,  // 112: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	53,  // 113: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	56,  // 114: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	59,  // 115: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	61,  // 116: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	63,  // 117: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	87,  // 118: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	90,  // 119: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	92,  // 120: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	94,  // 121: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	96,  // 122: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 123: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 124: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 125: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 126: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 127: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 128: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 129: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 130: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 131: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 132: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 133: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	43,  // 134: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	67,  // 135: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	80,  // 136: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	82,  // 137: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	86,  // 138: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	45,  // 139: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	47,  // 140: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	49,  // 141: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	84,  // 142: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	51,  // 143: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	55,  // 144: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	58,  // 145: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	60,  // 146: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	62,  // 147: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	64,  // 148: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	88,  // 149: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	91,  // 150: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	93,  // 151: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	95,  // 152: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	99,  // 153: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	123, // [123:154] is the sub-list for method output_type
+	92,  // [92:123] is the sub-list for method input_type
+	92,  // [92:92] is the sub-list for extension type_name
+	92,  // [92:92] is the sub-list for extension extendee
+	0,   // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }

@@ -51,3 +51,9 @@ CREATE TRIGGER looks_no_delete BEFORE DELETE ON looks
 WHEN (SELECT wrapped FROM subjects WHERE id = OLD.subject_id) IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'looks are append-only'); END;
 -- +goose StatementEnd
+
+-- How a guardian's word was verified, by whom, and over what; and the age that the person had told by then.
+ALTER TABLE guardian_events ADD COLUMN method TEXT NOT NULL DEFAULT '';
+ALTER TABLE guardian_events ADD COLUMN verifier TEXT NOT NULL DEFAULT '';
+ALTER TABLE guardian_events ADD COLUMN evidence BLOB CHECK (length(evidence) = 32);
+ALTER TABLE guardian_events ADD COLUMN age_band TEXT NOT NULL DEFAULT '';
