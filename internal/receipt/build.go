@@ -215,7 +215,7 @@ func (r *Receipt) record(a, described act) Record {
 	}
 	out.PrivacyNotice = fmt.Sprintf("%s, revision %d", n.Notice, n.Revision)
 	out.PIIControllers = []string{r.party(Party{ID: "controller", Name: n.Processor, Address: Unstated, Contact: n.ProcessorContact, Type: "PIIController"})}
-	out.StorageLocations, out.RetentionPeriod = []string{cmp.Or(n.StoragePlace, Unstated)}, days(n.RetentionDays)
+	out.StorageLocations, out.RetentionPeriod = []string{cmp.Or(local(n.StoragePlaceText, described.Language), n.StoragePlace, Unstated)}, days(n.RetentionDays)
 	out.Jurisdiction, out.PrivacyRights = cmp.Or(n.Jurisdiction, Unstated), cmp.Or(local(n.Rights, described.Language), Unstated)
 	if p := n.purpose(a.Purpose); p != nil {
 		out.Purposes[0].Description, out.PIIInformation = local(p.Description, described.Language), pii(p.Categories)

@@ -126,6 +126,7 @@ type Shown struct {
 	Rights           map[string]string `json:"rights"`
 	Refusal          map[string]string `json:"refusal"`
 
+	StoragePlaceText  map[string]string `json:"storagePlaceText,omitempty"`
 	Method            map[string]string `json:"method,omitempty"`
 	Safeguards        map[string]string `json:"safeguards,omitempty"`
 	AutomatedDecision map[string]string `json:"automatedDecision,omitempty"`

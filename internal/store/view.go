@@ -40,6 +40,7 @@ type Notice struct {
 	Hash                                              string // of every word that people read: a consent is bound to it
 	ProcessorName, ProcessorContact                   string
 	StoragePlace                                      string
+	StoragePlaceText                                  map[string]string `json:",omitempty"`
 	Rights, Refusal                                   map[string]string
 	Method, Safeguards, AutomatedDecision, Complaints map[string]string
 	Purposes                                          []Purpose
@@ -57,7 +58,8 @@ const (
 // Text returns the words of the notice, as they are hashed.
 func (n Notice) Text() notice.Notice {
 	out := notice.Notice{
-		Processor: n.ProcessorName, Contact: n.ProcessorContact, RetentionDays: n.RetentionDays, StoragePlace: n.StoragePlace, Rights: n.Rights, Refusal: n.Refusal,
+		Processor: n.ProcessorName, Contact: n.ProcessorContact, RetentionDays: n.RetentionDays, StoragePlace: n.StoragePlace,
+		StoragePlaceText: n.StoragePlaceText, Rights: n.Rights, Refusal: n.Refusal,
 		Method: n.Method, Safeguards: n.Safeguards, AutomatedDecision: n.AutomatedDecision, Complaints: n.Complaints,
 	}
 	for _, p := range n.Purposes {

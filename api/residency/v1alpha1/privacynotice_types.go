@@ -53,6 +53,11 @@ type PrivacyNoticeSpec struct {
 	// +kubebuilder:validation:MaxLength=128
 	StoragePlace string `json:"storagePlace,omitempty"`
 
+	// storagePlaceText is the same in the languages that people read. Unset means that
+	// storagePlace is shown to everyone.
+	// +optional
+	StoragePlaceText metav1alpha1.LocalizedText `json:"storagePlaceText,omitempty,omitzero"`
+
 	// rights says which rights people have and how they use them, withdrawal included
 	// (PIPL 17, NDSMR 21).
 	// +required

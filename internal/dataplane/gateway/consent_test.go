@@ -386,6 +386,27 @@ func TestConsent_SaysWhoGetsNoScoredMarketing(t *testing.T) {
 	}
 }
 
+// TestConsent_TellsTheStoragePlaceInTheReadersLanguage, where the notice does.
+func TestConsent_TellsTheStoragePlaceInTheReadersLanguage(t *testing.T) {
+	r := newRig(t)
+	r.login()
+	for _, c := range []struct {
+		text map[string]string
+		want map[string]string
+	}{
+		{nil, map[string]string{langZh: "Mainland China", langEn: "Mainland China"}},
+		{map[string]string{"zh-CN": "中国大陆杭州", "en": "Hangzhou"}, map[string]string{langZh: "中国大陆杭州", langEn: "Hangzhou"}},
+		{map[string]string{"zh-CN": "中国大陆杭州"}, map[string]string{langZh: "中国大陆杭州", langEn: "中国大陆杭州"}},
+	} {
+		r.intake.notice.StoragePlaceText = c.text
+		for lang, place := range c.want {
+			if page := r.do("/consent?lang="+lang, nil).Body.String(); !strings.Contains(page, "<dd>"+place+"</dd>") {
+				t.Errorf("%s of %v does not say %q", lang, c.text, place)
+			}
+		}
+	}
+}
+
 func FuzzConsentForm(f *testing.F) {
 	f.Add("csrf=x&revision=3&age=adult&grant=DirectMarketing&lang=en")
 	f.Add("refuse=1&grant=GroupReporting%40acme-group-crm")

@@ -171,7 +171,7 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 	f := &formView{
 		CSRF: csrf, Hint: t.Text[hint], Revision: n.GetRevision(),
 		Processor: n.GetProcessorName(), Contact: n.GetProcessorContact(),
-		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: n.GetStoragePlace(),
+		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: cmp.Or(local(n.GetStoragePlaceText(), lang), n.GetStoragePlace()),
 		Rights: local(n.GetRights(), lang), Refusal: local(n.GetRefusal(), lang),
 		Method: local(n.GetMethod(), lang), Safeguards: local(n.GetSafeguards(), lang),
 		AutomatedDecision: local(n.GetAutomatedDecision(), lang), Complaints: local(n.GetComplaints(), lang),

@@ -42,7 +42,7 @@ func shownOf(v *store.View) receipt.Shown {
 	n := v.Notice
 	s := receipt.Shown{
 		Notice: n.Name, Revision: n.Revision, Processor: n.ProcessorName, ProcessorContact: n.ProcessorContact, Jurisdiction: v.Policy.Jurisdiction,
-		Hash: n.Hash, StoragePlace: n.StoragePlace, RetentionDays: n.RetentionDays, Rights: n.Rights, Refusal: n.Refusal,
+		Hash: n.Hash, StoragePlace: n.StoragePlace, StoragePlaceText: n.StoragePlaceText, RetentionDays: n.RetentionDays, Rights: n.Rights, Refusal: n.Refusal,
 		Method: n.Method, Safeguards: n.Safeguards, AutomatedDecision: n.AutomatedDecision, Complaints: n.Complaints,
 	}
 	for _, p := range n.Purposes {

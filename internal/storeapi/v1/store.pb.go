@@ -229,9 +229,10 @@ type Notice struct {
 	Complaints        map[string]string      `protobuf:"bytes,15,rep,name=complaints,proto3" json:"complaints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only name, revision and content_hash are told: the store shows the text that it keeps of
 	// them. It is so while a newer revision is not complete.
-	TextKept      bool `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TextKept         bool              `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
+	StoragePlaceText map[string]string `protobuf:"bytes,17,rep,name=storage_place_text,json=storagePlaceText,proto3" json:"storage_place_text,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language; empty: storage_place for everyone
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
@@ -374,6 +375,13 @@ func (x *Notice) GetTextKept() bool {
 		return x.TextKept
 	}
 	return false
+}
+
+func (x *Notice) GetStoragePlaceText() map[string]string {
+	if x != nil {
+		return x.StoragePlaceText
+	}
+	return nil
 }
 
 type Purpose struct {
@@ -6779,7 +6787,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x14guardian_consent_age\x18\x04 \x01(\x05R\x12guardianConsentAge\x12\x1c\n" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
-	"ciioStatus\"\xb3\t\n" +
+	"ciioStatus\"\xd6\n" +
+	"\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12%\n" +
@@ -6803,7 +6812,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"complaints\x18\x0f \x03(\v2(.maodian.store.v1.Notice.ComplaintsEntryR\n" +
 	"complaints\x12\x1b\n" +
-	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x1a9\n" +
+	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x12\\\n" +
+	"\x12storage_place_text\x18\x11 \x03(\v2..maodian.store.v1.Notice.StoragePlaceTextEntryR\x10storagePlaceText\x1a9\n" +
 	"\vRightsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -6820,6 +6830,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
 	"\x0fComplaintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15StoragePlaceTextEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x03\n" +
 	"\aPurpose\x12\x12\n" +
@@ -7403,7 +7416,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 110)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 111)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -7511,14 +7524,15 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	nil,                              // 103: maodian.store.v1.Notice.SafeguardsEntry
 	nil,                              // 104: maodian.store.v1.Notice.AutomatedDecisionEntry
 	nil,                              // 105: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 106: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 107: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 108: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 109: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 110: google.protobuf.Timestamp
+	nil,                              // 106: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                              // 107: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 108: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 109: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 110: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 111: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	110, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	111, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
@@ -7533,150 +7547,151 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	103, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
 	104, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
 	105, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	106, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	107, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	108, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	109, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	110, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	110, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	110, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	110, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	110, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	110, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	65,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	110, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	110, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	110, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	110, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26,  // 38: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31,  // 39: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31,  // 40: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32,  // 41: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 42: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33,  // 43: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	110, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35,  // 45: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 46: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39,  // 47: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39,  // 48: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 49: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	39,  // 50: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	52,  // 51: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	110, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	54,  // 53: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	57,  // 54: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32,  // 55: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33,  // 56: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	110, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	68,  // 58: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 59: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	110, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	110, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	71,  // 62: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	72,  // 63: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	73,  // 64: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	74,  // 65: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	75,  // 66: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	76,  // 67: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	77,  // 68: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	78,  // 69: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	70,  // 70: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	69,  // 71: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	110, // 72: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 73: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 74: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	110, // 75: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 76: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	110, // 77: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	110, // 78: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	110, // 79: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	110, // 80: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	110, // 81: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	110, // 82: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	110, // 83: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	68,  // 84: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	77,  // 85: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	89,  // 86: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	77,  // 87: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	68,  // 88: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	97,  // 89: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	98,  // 90: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	110, // 91: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 92: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 93: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 94: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 95: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 96: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 97: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27,  // 98: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29,  // 99: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34,  // 100: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37,  // 101: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40,  // 102: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	42,  // 103: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	66,  // 104: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	79,  // 105: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	81,  // 106: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	85,  // 107: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	44,  // 108: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	46,  // 109: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	48,  // 110: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	83,  // 111: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	50,  // 112: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	53,  // 113: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	56,  // 114: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	59,  // 115: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	61,  // 116: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	63,  // 117: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	87,  // 118: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	90,  // 119: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	92,  // 120: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	94,  // 121: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	96,  // 122: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 123: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 124: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 125: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 126: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 127: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 128: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28,  // 129: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30,  // 130: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36,  // 131: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38,  // 132: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41,  // 133: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	43,  // 134: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	67,  // 135: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	80,  // 136: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	82,  // 137: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	86,  // 138: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	45,  // 139: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	47,  // 140: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	49,  // 141: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	84,  // 142: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	51,  // 143: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	55,  // 144: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	58,  // 145: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	60,  // 146: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	62,  // 147: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	64,  // 148: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	88,  // 149: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	91,  // 150: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	93,  // 151: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	95,  // 152: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	99,  // 153: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	123, // [123:154] is the sub-list for method output_type
-	92,  // [92:123] is the sub-list for method input_type
-	92,  // [92:92] is the sub-list for extension type_name
-	92,  // [92:92] is the sub-list for extension extendee
-	0,   // [0:92] is the sub-list for field type_name
+	106, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	107, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	108, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	109, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	110, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	111, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	111, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	111, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	111, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	111, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	111, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	65,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	111, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	111, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 32: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 33: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 34: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 35: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	26,  // 36: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	111, // 37: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	111, // 38: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	26,  // 39: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	31,  // 40: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	31,  // 41: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	32,  // 42: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 43: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	33,  // 44: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	111, // 45: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	35,  // 46: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 47: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 48: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	39,  // 49: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 50: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	39,  // 51: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	52,  // 52: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	111, // 53: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	54,  // 54: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	57,  // 55: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	32,  // 56: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	33,  // 57: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	111, // 58: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	68,  // 59: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 60: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	111, // 61: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	111, // 62: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	71,  // 63: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	72,  // 64: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	73,  // 65: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	74,  // 66: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	75,  // 67: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	76,  // 68: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	77,  // 69: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	78,  // 70: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	70,  // 71: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	69,  // 72: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	111, // 73: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	111, // 74: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	111, // 75: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	111, // 76: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	111, // 77: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	111, // 78: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	111, // 79: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	111, // 80: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	111, // 81: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	111, // 82: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	111, // 83: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	111, // 84: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	68,  // 85: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	77,  // 86: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	89,  // 87: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	77,  // 88: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	68,  // 89: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	97,  // 90: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	98,  // 91: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	111, // 92: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 93: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 94: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 95: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 96: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 97: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 98: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	27,  // 99: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	29,  // 100: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	34,  // 101: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	37,  // 102: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	40,  // 103: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	42,  // 104: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	66,  // 105: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	79,  // 106: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	81,  // 107: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	85,  // 108: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	44,  // 109: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	46,  // 110: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	48,  // 111: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	83,  // 112: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	50,  // 113: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	53,  // 114: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	56,  // 115: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	59,  // 116: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	61,  // 117: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
+	63,  // 118: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	87,  // 119: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	90,  // 120: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	92,  // 121: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	94,  // 122: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	96,  // 123: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 124: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 125: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 126: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 127: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 128: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 129: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	28,  // 130: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	30,  // 131: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	36,  // 132: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	38,  // 133: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	41,  // 134: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	43,  // 135: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	67,  // 136: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	80,  // 137: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	82,  // 138: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	86,  // 139: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	45,  // 140: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	47,  // 141: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	49,  // 142: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	84,  // 143: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	51,  // 144: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	55,  // 145: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	58,  // 146: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	60,  // 147: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	62,  // 148: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
+	64,  // 149: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	88,  // 150: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	91,  // 151: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	93,  // 152: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	95,  // 153: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	99,  // 154: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	124, // [124:155] is the sub-list for method output_type
+	93,  // [93:124] is the sub-list for method input_type
+	93,  // [93:93] is the sub-list for extension type_name
+	93,  // [93:93] is the sub-list for extension extendee
+	0,   // [0:93] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -7690,7 +7705,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   110,
+			NumMessages:   111,
 			NumExtensions: 0,
 			NumServices:   5,
 		},
