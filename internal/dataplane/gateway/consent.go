@@ -119,9 +119,9 @@ func (h *handler) preferences(r *http.Request, in session) (*storev1.GetPreferen
 // showForm shows the published notice with the recorded answers. A notice that changed
 // under the reader is shown with nothing ticked: the old ticks were for another text.
 func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, status int, hint string) {
-	p, bad, err := h.preferences(r, in)
-	if bad.status == 0 {
-		bad, err = h.told(r, in, p.GetNotice(), nil)
+	p, bad, err := h.shownPreferences(r, in)
+	if bad.status == 0 && storeclient.Word(err) == "NoticeRevision" { // it changed between the two calls
+		p, bad, err = h.shownPreferences(r, in)
 	}
 	if bad.status != 0 {
 		h.writeError(w, r, bad, err)
@@ -135,6 +135,15 @@ func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, s
 		a = answers{age: a.age}
 	}
 	h.render(w, r, status, h.pages.asking(language(r), p, a, h.sealer.token(in), hint))
+}
+
+// shownPreferences asks the store what to show, and has it note that it is shown.
+func (h *handler) shownPreferences(r *http.Request, in session) (*storev1.GetPreferencesResponse, problem, error) {
+	p, bad, err := h.preferences(r, in)
+	if bad.status == 0 {
+		bad, err = h.told(r, in, p.GetNotice(), nil)
+	}
+	return p, bad, err
 }
 
 // told has the store note that the notice is shown, before it is: whether or not an answer
@@ -154,7 +163,7 @@ func (h *handler) told(r *http.Request, in session, n *storev1.Notice, secret []
 	default:
 		h.Log.LogAttrs(r.Context(), slog.LevelError, "It is not on record that the notice was shown", causeOf(err)...)
 	}
-	return problem{}, nil
+	return problem{}, err
 }
 
 // recordConsent takes the form.

@@ -70,6 +70,7 @@ type fakeIntake struct {
 	receipt  []byte
 	shown    []*storev1.RecordShownRequest
 	shownErr error // of noting that the notice is shown
+	changes  bool  // the notice changes before it is noted
 }
 
 func newFakeIntake() *fakeIntake {
@@ -116,6 +117,11 @@ func (f *fakeIntake) RecordShown(ctx context.Context, r *storev1.RecordShownRequ
 	defer f.mu.Unlock()
 	if f.shownErr != nil {
 		return nil, f.shownErr
+	}
+	if r.GetNoticeRevision() != f.notice.GetRevision() || f.changes {
+		f.changes = false
+		f.notice.Revision++
+		return nil, word("NoticeRevision: another")
 	}
 	f.shown = append(f.shown, proto.CloneOf(r))
 	return &storev1.RecordShownResponse{}, nil

@@ -34,6 +34,17 @@ func TestShown_AgainWhenTheNoticeChangedUnderTheReader(t *testing.T) {
 	}
 }
 
+func TestShown_TheTextThatIsOnRecordIsTheOneShown(t *testing.T) {
+	r := newRig(t)
+	r.login()
+	r.intake.changes = true
+	w := r.do("/consent", nil)
+	wantStatus(t, w, http.StatusOK)
+	if n := len(r.intake.shown); n != 1 || r.intake.shown[0].GetNoticeRevision() != 4 || !strings.Contains(w.Body.String(), `name="revision" value="4"`) {
+		t.Errorf("on record: %v", r.intake.shown)
+	}
+}
+
 func TestShown_ToAGuardianByTheirLink(t *testing.T) {
 	r, path := asked(t)
 	r.intake.shown = nil
