@@ -21,6 +21,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/placement"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/gather"
+	"github.com/maodian-dev/maodian/internal/law"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
 
@@ -116,6 +117,8 @@ func (s *policyScope) outcome() conditions.Outcome {
 			fmt.Sprintf("%d namespaces still carry this policy's name; an attestor may take the label away", len(s.namespaces)))
 	case told:
 		return unusable
+	case law.Named(p.Spec.RulePack) == nil:
+		return conditions.Stalled(residencyv1.ReasonRulePackUnknown, "every transfer is refused: this version has the rule packs "+strings.Join(law.Names(), ", "))
 	case s.guardErr != nil:
 		return conditions.NotReady(residencyv1.ReasonGuardMissing, guardMessage(s.guardErr))
 	case s.force.reason == residencyv1.ReasonGuardNotUnderstood:

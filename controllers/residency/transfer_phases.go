@@ -18,9 +18,11 @@ import (
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/desired"
+	domain "github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/identity"
+	"github.com/maodian-dev/maodian/internal/law"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
@@ -77,6 +79,14 @@ func (r *TransferReconciler) leadModelOf(ctx context.Context, cs *residencyv1.Co
 	return slices.Min(names), nil
 }
 
+// pack is the rules by which the policy decides, nil when they are not known.
+func (s *transferScope) pack() *domain.Pack {
+	if s.policy == nil {
+		return nil
+	}
+	return law.Named(s.policy.Spec.RulePack)
+}
+
 // started tells whether the Job was made: from then on the decision stands.
 func (s *transferScope) started() bool { return s.job != nil || !s.transfer.Status.StartTime.IsZero() }
 
@@ -93,9 +103,10 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 		in.Store = facts
 	}
 	d := transfer.Decide(gather.TransferFacts(in))
-	s.transfer.Status.Mechanism = d.Mechanism
+	st := &s.transfer.Status
+	st.Mechanism, st.Ground, st.Warnings = d.Mechanism, d.Ground, explain(s.pack(), d.Warnings)
 	if !d.Allowed() {
-		return s.refuse(explain(d.Refusals), r.Clock.Now()), nil
+		return s.refuse(explain(s.pack(), d.Public()), r.Clock.Now()), nil
 	}
 	return nil, nil
 }
@@ -142,7 +153,7 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil
 	}
 	if answer.GetTransfer().GetState() == stateRefused {
-		return s.refuse(explainStore(answer.GetTransfer().GetRefusals()), r.Clock.Now()), nil
+		return s.refuse(explainStore(s.pack(), answer.GetTransfer().GetRefusals()), r.Clock.Now()), nil
 	}
 	return nil, nil
 }

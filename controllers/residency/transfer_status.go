@@ -12,6 +12,7 @@ import (
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
@@ -31,7 +32,7 @@ const (
 const maxText = 512
 
 // explain turns objections into refusals: one a code, with the article and the remedy.
-func explain(in []transfer.Refusal) []residencyv1.Refusal {
+func explain(p *law.Pack, in []transfer.Refusal) []residencyv1.Refusal {
 	var out []residencyv1.Refusal
 	for _, r := range in {
 		i := slices.IndexFunc(out, func(o residencyv1.Refusal) bool { return o.Code == string(r.Code) })
@@ -47,19 +48,19 @@ func explain(in []transfer.Refusal) []residencyv1.Refusal {
 			message = info.Says
 		}
 		out = append(out, residencyv1.Refusal{
-			Code: string(r.Code), Cites: info.Cites, Field: r.Field, Message: conditions.Truncate(message, maxText), Remedy: conditions.Truncate(info.Remedy, maxText),
+			Code: string(r.Code), Cites: p.Cites(r.Code), Field: r.Field, Message: conditions.Truncate(message, maxText), Remedy: conditions.Truncate(info.Remedy, maxText),
 		})
 	}
 	return out
 }
 
 // explainStore does the same for what a store objects to.
-func explainStore(in []*storev1.Refusal) []residencyv1.Refusal {
+func explainStore(p *law.Pack, in []*storev1.Refusal) []residencyv1.Refusal {
 	var objections []transfer.Refusal
 	for _, r := range in {
 		objections = append(objections, transfer.Refusal{Code: reason.Code(r.GetCode()), Field: r.GetField(), Message: r.GetMessage()})
 	}
-	return explain(objections)
+	return explain(p, objections)
 }
 
 // refuse writes a refusal; its time moves only when the refusal does.
@@ -129,7 +130,7 @@ func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.
 		return conditions.Stall(residencyv1.ReasonTransferStopped, "stopped midway by %s; the manifest tells what had left", x.GetManifest().GetStoppedBy())
 	case stateRefused: // the store decided again before the first byte
 		st.CompletionTime = metav1.NewTime(now)
-		return s.refuse(explainStore(x.GetRefusals()), now)
+		return s.refuse(explainStore(s.pack(), x.GetRefusals()), now)
 	}
 	if gather.JobFailed(s.job) {
 		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why", s.job.Name)

@@ -39,14 +39,15 @@ func Bundle(in BundleInput) *storev1.Bundle {
 		ValidForSeconds: int32(BundleValidity / time.Second),
 		Policy: &storev1.Policy{
 			Name: p.Name, Jurisdiction: p.Spec.Jurisdiction, RulePack: p.Spec.RulePack, GuardianConsentAge: p.Spec.GuardianConsentAge,
-			Processor: p.Spec.Processor.Name, CiioStatus: string(p.Spec.Processor.CIIOStatus),
+			Processor: p.Spec.Processor.Name, CiioStatus: string(p.Spec.Processor.CIIOStatus), City: p.Spec.Processor.City,
 		},
 		Notice: noticeMessage(in.Notice),
 	}
 	for _, h := range sorted(in.Holds, func(h residencyv1.RegulatoryHold) string { return h.Name }) {
 		b.Holds = append(b.Holds, &storev1.Hold{
-			Reference: h.Spec.Reference, From: stamp(h.Spec.EffectiveTime), Until: stamp(h.Spec.ExpiryTime),
-			Policies: sortedStrings(h.Spec.Scope.Policies), Recipients: sortedStrings(h.Spec.Scope.Recipients),
+			Kind: string(h.Spec.Type), Reference: h.Spec.Reference, From: stamp(h.Spec.EffectiveTime), Until: stamp(h.Spec.ExpiryTime),
+			Policies: sortedStrings(h.Spec.Scope.Policies), Stores: sortedStrings(h.Spec.Scope.Stores), Recipients: sortedStrings(h.Spec.Scope.Recipients),
+			Countries: sortedStrings(h.Spec.Scope.Countries), Categories: words(h.Spec.Scope.Categories),
 		})
 	}
 	for _, m := range sorted(in.Mechanisms, func(m residencyv1.TransferMechanism) string { return m.Name }) {
@@ -64,25 +65,10 @@ func Bundle(in BundleInput) *storev1.Bundle {
 func mechanism(m residencyv1.TransferMechanism) *storev1.Mechanism {
 	return &storev1.Mechanism{
 		Name: m.Name, Type: string(m.Spec.Type), State: string(m.Spec.State),
-		EffectiveAt: stamp(m.Spec.EffectiveTime), FiledAt: stamp(m.Spec.FiledTime), ExpiresAt: stamp(MechanismEnd(m.Spec)),
+		EffectiveAt: stamp(m.Spec.EffectiveTime), FiledAt: stamp(m.Spec.FiledTime), ExpiresAt: stamp(m.Spec.ExpiryTime),
 		Recipients: sortedStrings(m.Spec.Scope.Recipients), Purposes: words(m.Spec.Scope.Purposes), Categories: words(m.Spec.Scope.Categories),
-		MaxPersons: m.Spec.Scope.MaxPersons,
+		MaxPersons: m.Spec.Scope.MaxPersons, RetentionDays: int64(m.Spec.Scope.RetentionDays),
 	}
-}
-
-// statutoryYears is how long the law lets an assessment or a certificate count (P24 9,
-// CERT 8). A contract ends when its parties say so.
-const statutoryYears = 3
-
-// MechanismEnd tells when a mechanism ends, by its own date or by law; zero means never.
-func MechanismEnd(m residencyv1.TransferMechanismSpec) metav1.Time {
-	if !m.ExpiryTime.IsZero() || m.EffectiveTime.IsZero() {
-		return m.ExpiryTime
-	}
-	if m.Type == residencyv1.MechanismSecurityAssessment || m.Type == residencyv1.MechanismCertification {
-		return metav1.NewTime(m.EffectiveTime.AddDate(statutoryYears, 0, 0))
-	}
-	return metav1.Time{}
 }
 
 func leadModel(m marketingv1.LeadModel) *storev1.LeadModel {

@@ -171,24 +171,6 @@ func TestTheStandardTextsAreInTheDocs(t *testing.T) {
 	}
 }
 
-func TestAMechanismEndsByItsOwnDateOrByLaw(t *testing.T) {
-	start, own := metav1.NewTime(now), metav1.NewTime(now.AddDate(1, 0, 0))
-	for name, c := range map[string]struct {
-		spec residencyv1.TransferMechanismSpec
-		want time.Time
-	}{
-		"an assessment after three years": {residencyv1.TransferMechanismSpec{Type: residencyv1.MechanismSecurityAssessment, EffectiveTime: start}, now.AddDate(3, 0, 0)},
-		"a certificate after three years": {residencyv1.TransferMechanismSpec{Type: residencyv1.MechanismCertification, EffectiveTime: start}, now.AddDate(3, 0, 0)},
-		"a contract never":                {residencyv1.TransferMechanismSpec{Type: residencyv1.MechanismStandardContract, EffectiveTime: start}, time.Time{}},
-		"its own date comes first":        {residencyv1.TransferMechanismSpec{Type: residencyv1.MechanismCertification, EffectiveTime: start, ExpiryTime: own}, own.Time},
-		"not yet in effect":               {residencyv1.TransferMechanismSpec{Type: residencyv1.MechanismCertification}, time.Time{}},
-	} {
-		if got := gather.MechanismEnd(c.spec); !got.Time.Equal(c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-	}
-}
-
 func facts(t *testing.T, change func(*gather.TransferInput)) transfer.Decision {
 	t.Helper()
 	in := input(t)
@@ -219,7 +201,7 @@ func TestFactsCarryWhatTheDecisionLooksAt(t *testing.T) {
 		"no assessment":          {func(f *gather.TransferInput) { f.Transfer.Spec.ImpactAssessment.Reference = "" }, reason.PIAMissing},
 		"a bad assessment": {func(f *gather.TransferInput) {
 			f.Transfer.Spec.ImpactAssessment.Outcome = residencyv1.AssessmentUnacceptable
-		}, reason.PIANegative},
+		}, reason.ConflictsWithSubjectInterests},
 		"a mechanism too small":  {func(f *gather.TransferInput) { f.Mechanism.Spec.Scope.MaxPersons = 1 }, reason.MechanismScopeExceeded},
 		"an unfiled contract":    {func(f *gather.TransferInput) { f.Mechanism.Spec.FiledTime = metav1.Time{} }, reason.StandardContractNotFiled},
 		"a store that is silent": {func(f *gather.TransferInput) { f.Store = nil }, reason.CounterUnavailable},

@@ -4,7 +4,10 @@ import (
 	"time"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
+	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/law"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
 
@@ -23,19 +26,15 @@ type TransferInput struct {
 func TransferFacts(in TransferInput) transfer.Facts {
 	s := in.Transfer.Spec
 	f := transfer.Facts{
-		Now: in.Now,
-		Request: transfer.Request{
-			Recipient: s.Recipient.Name, Country: s.Recipient.Country, Purpose: string(s.Purpose), LegalBasis: string(s.LegalBasis),
-			Categories: words(s.Categories), Fields: words(s.Fields), MaxPersons: s.MaxPersons, Necessity: s.Necessity,
-			HasDestination: s.Destination.S3.Endpoint != "",
-		},
+		Now: in.Now, Request: Request(in.Transfer),
 		Assessment: transfer.Assessment{
 			Reference: s.ImpactAssessment.Reference, CompletedAt: s.ImpactAssessment.CompletedTime.Time,
 			ReviewBy: s.ImpactAssessment.ReviewByTime.Time, Outcome: string(s.ImpactAssessment.Outcome),
 		},
 	}
-	if in.Policy != nil {
-		f.PolicyKnown, f.CIIO, f.Request.Policy = true, string(in.Policy.Spec.Processor.CIIOStatus), in.Policy.Name
+	if p := in.Policy; p != nil {
+		f.Pack = law.Named(p.Spec.RulePack)
+		f.Policy = transfer.Policy{Name: p.Name, CIIO: string(p.Spec.Processor.CIIOStatus), City: p.Spec.Processor.City}
 	}
 	if in.Notice != nil {
 		f.Notice = noticeFacts(in.Notice.Spec)
@@ -48,21 +47,56 @@ func TransferFacts(in TransferInput) transfer.Facts {
 		f.Holds = append(f.Holds, HoldFacts(h))
 	}
 	if in.Store != nil {
-		f.Year = &transfer.Counter{NonSensitive: in.Store.GetNonSensitiveAtMost(), Sensitive: in.Store.GetSensitiveAtMost()}
-		var consenting int64
-		if in.Store.GetAnyoneConsents() {
-			consenting = 1 // how many is the store's secret; the decision asks only whether
-		}
-		f.Consenting = &consenting
+		storeFacts(&f, in.Store)
 	}
 	return f
+}
+
+// storeFacts adds what the store tells of its people: rounded up, and how many agreed not at
+// all, since the decision asks only whether anybody did.
+func storeFacts(f *transfer.Facts, r *storev1.GetTransferFactsResponse) {
+	f.Year = &transfer.Counter{NonSensitive: r.GetNonSensitiveAtMost(), Sensitive: r.GetSensitiveAtMost()}
+	f.Recent = transfer.Counter{NonSensitive: r.GetRecentNonSensitiveAtMost(), Sensitive: r.GetRecentSensitiveAtMost()}
+	f.People = &transfer.People{Excluded: map[reason.Code]int64{}}
+	if r.GetAnyoneConsents() {
+		f.People.Included = 1
+	}
+	if r.GetChildren() {
+		f.People.Young = subject.Few - 1
+	}
+	for _, code := range r.GetExcluded() {
+		f.People.Excluded[reason.Code(code)] = 1
+	}
+}
+
+// Request translates what is asked. Whatever a store holds was collected in the mainland.
+func Request(t *residencyv1.DataTransfer) transfer.Request {
+	s := t.Spec
+	r := transfer.Request{
+		Store: t.Namespace + "/" + s.StoreRef.Name, Recipient: s.Recipient.Name, Country: s.Recipient.Country,
+		ForeignAuthority: s.Recipient.Authority != "", Approval: s.Recipient.Approval, OnwardTo: sortedStrings(s.Recipient.OnwardTo),
+		Purpose: string(s.Purpose), LegalBasis: string(s.LegalBasis), Categories: words(s.Categories), DataStatus: string(s.DataStatus),
+		MaxPersons: s.MaxPersons, RetentionDays: int64(s.Recipient.RetentionDays), Necessity: s.Necessity,
+		HasDestination: s.Destination.S3.Endpoint != "", VolumeReview: s.VolumeReview,
+	}
+	for _, f := range s.Fields { // in the order that the recipient asked for
+		r.Fields = append(r.Fields, string(f))
+	}
+	if s.Exemption.Ground != "" {
+		r.Exemption = &transfer.Exemption{Ground: string(s.Exemption.Ground), Mixed: true}
+		for _, e := range s.Exemption.Evidence {
+			r.Exemption.Evidence = append(r.Exemption.Evidence, string(e.Kind))
+		}
+	}
+	return r
 }
 
 // HoldFacts translates one hold.
 func HoldFacts(h residencyv1.RegulatoryHold) transfer.Hold {
 	return transfer.Hold{
-		Reference: h.Spec.Reference, From: h.Spec.EffectiveTime.Time, Until: h.Spec.ExpiryTime.Time,
-		Policies: h.Spec.Scope.Policies, Recipients: h.Spec.Scope.Recipients,
+		Kind: string(h.Spec.Type), Reference: h.Spec.Reference, From: h.Spec.EffectiveTime.Time, Until: h.Spec.ExpiryTime.Time,
+		Policies: h.Spec.Scope.Policies, Stores: h.Spec.Scope.Stores, Recipients: h.Spec.Scope.Recipients,
+		Countries: h.Spec.Scope.Countries, Categories: words(h.Spec.Scope.Categories),
 	}
 }
 
@@ -70,13 +104,19 @@ func HoldFacts(h residencyv1.RegulatoryHold) transfer.Hold {
 func Mechanism(s residencyv1.TransferMechanismSpec) transfer.Mechanism {
 	return transfer.Mechanism{
 		Type: string(s.Type), State: string(s.State),
-		EffectiveAt: s.EffectiveTime.Time, FiledAt: s.FiledTime.Time, ExpiresAt: MechanismEnd(s).Time,
-		Recipients: s.Scope.Recipients, Purposes: words(s.Scope.Purposes), Categories: words(s.Scope.Categories), MaxPersons: s.Scope.MaxPersons,
+		EffectiveAt: s.EffectiveTime.Time, FiledAt: s.FiledTime.Time, ExpiresAt: s.ExpiryTime.Time,
+		Recipients: s.Scope.Recipients, Purposes: words(s.Scope.Purposes), Categories: words(s.Scope.Categories),
+		MaxPersons: s.Scope.MaxPersons, RetentionDays: int64(s.Scope.RetentionDays),
 	}
 }
 
 func noticeFacts(s residencyv1.PrivacyNoticeSpec) transfer.Notice {
 	n := transfer.Notice{Revision: int64(s.Revision), RetentionDays: int64(s.RetentionDays)}
+	for _, p := range s.Purposes {
+		if len(languages(p.Sensitive.Necessity)) > 0 && len(languages(p.Sensitive.Impact)) > 0 {
+			n.SensitiveTold = append(n.SensitiveTold, string(p.Name))
+		}
+	}
 	for _, r := range s.Recipients {
 		n.Recipients = append(n.Recipients, transfer.Recipient{
 			Name: r.Name, Country: r.Country, Contact: r.Contact, RightsChannel: r.RightsChannel, Purposes: words(r.Purposes), Categories: words(r.Categories),
@@ -88,16 +128,18 @@ func noticeFacts(s residencyv1.PrivacyNoticeSpec) transfer.Notice {
 // TransferSpec is the request as the store is told of it. Its id is the object's own, so
 // that declaring twice is declaring once.
 func TransferSpec(t *residencyv1.DataTransfer, leadModel string) *storev1.TransferSpec {
-	s := t.Spec
+	s, r := t.Spec, Request(t)
 	out := &storev1.TransferSpec{
-		TransferId: string(t.UID), Name: t.Name, Recipient: s.Recipient.Name, Country: s.Recipient.Country, Purpose: string(s.Purpose),
-		LegalBasis: string(s.LegalBasis), Categories: words(s.Categories), MaxPersons: s.MaxPersons, Necessity: s.Necessity,
-		Mechanism: s.MechanismRef.Name, HasDestination: s.Destination.S3.Endpoint != "", LeadModel: leadModel,
+		TransferId: string(t.UID), Name: t.Name, Store: r.Store, Recipient: r.Recipient, Country: r.Country, Purpose: r.Purpose,
+		LegalBasis: r.LegalBasis, Categories: r.Categories, Fields: r.Fields, MaxPersons: r.MaxPersons, Necessity: r.Necessity,
+		Mechanism: s.MechanismRef.Name, HasDestination: r.HasDestination, LeadModel: leadModel,
 		AssessmentReference: s.ImpactAssessment.Reference, AssessmentOutcome: string(s.ImpactAssessment.Outcome),
 		AssessmentCompletedAt: stamp(s.ImpactAssessment.CompletedTime), AssessmentReviewBy: stamp(s.ImpactAssessment.ReviewByTime),
+		DataStatus: r.DataStatus, VolumeReview: r.VolumeReview, ForeignAuthority: r.ForeignAuthority, Approval: r.Approval,
+		OnwardTo: r.OnwardTo, RetentionDays: r.RetentionDays,
 	}
-	for _, f := range s.Fields { // in the order that the recipient asked for
-		out.Fields = append(out.Fields, string(f))
+	if r.Exemption != nil {
+		out.ExemptionGround, out.ExemptionEvidence = r.Exemption.Ground, r.Exemption.Evidence
 	}
 	return out
 }

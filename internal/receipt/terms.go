@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
-	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/domain/law"
 )
 
 // How a consent is withdrawn (PIPL 15: as easily as it was given).
@@ -153,7 +153,7 @@ func (s *Shown) purpose(name string) *ShownPurpose {
 func pii(categories []string) []PII {
 	out := []PII{}
 	for _, c := range categories {
-		out = append(out, PII{c, transfer.Sensitive(c)})
+		out = append(out, PII{c, law.Sensitive(c)})
 	}
 	return out
 }

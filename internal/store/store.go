@@ -259,20 +259,19 @@ type Reconciled struct {
 
 // TransferSpec is a request to send records out.
 type TransferSpec struct {
-	ID, Name, Recipient, Country, Purpose, LegalBasis string
-	Categories, Fields                                []string
-	MaxPersons                                        int64
-	Necessity, Mechanism                              string
-	Assessment                                        transfer.Assessment
-	HasDestination                                    bool
-	LeadModel                                         string
+	transfer.Request
+	ID, Name   string
+	Mechanism  string // name of the TransferMechanism; empty: none
+	Assessment transfer.Assessment
+	LeadModel  string
 }
 
 // TransferFacts is what the store contributes to a decision.
 type TransferFacts struct {
-	Year       int
-	Counter    transfer.Counter
-	Consenting int64
+	Year    int
+	Counter transfer.Counter // of the rule pack's window
+	Recent  transfer.Counter // to this recipient, in twelve months
+	People  transfer.People
 }
 
 // Transfer states.

@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
 	"github.com/maodian-dev/maodian/internal/domain/notice"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	packs "github.com/maodian-dev/maodian/internal/law"
 )
 
 // View is what the cluster declares, as the manager last pushed it. The store decides by
@@ -29,8 +31,8 @@ type View struct {
 
 // Policy is the part of a ResidencyPolicy that the data plane decides by.
 type Policy struct {
-	Name, Jurisdiction, RulePack, Processor, CIIO string
-	GuardianAge                                   int
+	Name, Jurisdiction, RulePack, Processor, CIIO, City string
+	GuardianAge                                         int
 }
 
 // Notice is the published revision of the PrivacyNotice, with its texts by language.
@@ -129,14 +131,15 @@ func (v *View) Held(campaign, account string) bool {
 	})
 }
 
-// Stop names the reason for which an export to recipient may not go on, if any.
-func (v *View) Stop(recipient string, at time.Time) reason.Code {
+// Stop names the reason for which an export may not go on, if any.
+func (v *View) Stop(s TransferSpec, at time.Time) reason.Code {
 	if !v.Fresh(at) {
 		return reason.PolicyStale
 	}
+	target := v.Facts(s, at).Target()
 	for _, h := range v.Holds {
-		if h.Covers(v.Policy.Name, recipient, at) {
-			return reason.PublicSecurityHold
+		if h.Covers(target, at) {
+			return h.Code()
 		}
 	}
 	return reason.AllChecksPassed
@@ -180,23 +183,31 @@ func (v *View) LeadModel(name string) (LeadModel, bool) {
 	return v.LeadModels[i], true
 }
 
+// Pack returns the rules that the policy names, nil when this version does not have them.
+func (v *View) Pack() *law.Pack {
+	if v == nil {
+		return nil
+	}
+	return packs.Named(v.Policy.RulePack)
+}
+
 // Facts returns what the view contributes to a transfer decision.
 func (v *View) Facts(s TransferSpec, at time.Time) transfer.Facts {
-	f := transfer.Facts{
-		Now: at, Assessment: s.Assessment,
-		Request: transfer.Request{
-			Recipient: s.Recipient, Country: s.Country, Purpose: s.Purpose, LegalBasis: s.LegalBasis, Categories: s.Categories,
-			Fields: s.Fields, MaxPersons: s.MaxPersons, Necessity: s.Necessity, HasDestination: s.HasDestination,
-		},
-	}
+	f := transfer.Facts{Now: at, Request: s.Request, Assessment: s.Assessment}
 	if v == nil {
 		return f
 	}
-	f.PolicyKnown, f.CIIO, f.Request.Policy = v.Policy.Name != "", v.Policy.CIIO, v.Policy.Name
+	f.Pack = v.Pack()
+	f.Policy = transfer.Policy{Name: v.Policy.Name, CIIO: v.Policy.CIIO, City: v.Policy.City}
 	f.Holds = v.Holds
 	f.Notice = transfer.Notice{Revision: v.Notice.Revision, RetentionDays: v.Notice.RetentionDays}
 	for _, r := range v.Notice.Recipients {
 		f.Notice.Recipients = append(f.Notice.Recipients, r.Recipient)
+	}
+	for _, p := range v.Notice.Purposes {
+		if len(p.Necessity) > 0 && len(p.Impact) > 0 {
+			f.Notice.SensitiveTold = append(f.Notice.SensitiveTold, p.Name)
+		}
 	}
 	if m, ok := v.Mechanisms[s.Mechanism]; ok {
 		f.Mechanism = &m

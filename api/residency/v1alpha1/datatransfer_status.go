@@ -67,11 +67,24 @@ type DataTransferStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Refusals []Refusal `json:"refusals,omitempty"`
 
-	// mechanism is the mechanism that the decision needs: a type, or None with its ground.
+	// warnings lists what does not refuse the request and should be done soon.
+	// +optional
+	// +listType=map
+	// +listMapKey=code
+	// +kubebuilder:validation:MaxItems=64
+	Warnings []Refusal `json:"warnings,omitempty"`
+
+	// mechanism is the mechanism that the decision asks for: None, Contract or SecurityAssessment.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Mechanism string `json:"mechanism,omitempty"`
+
+	// ground is why no mechanism is needed, such as BelowVolumeThreshold. Unset means that one is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Ground string `json:"ground,omitempty"`
 
 	// persons is the number of people whose records left.
 	// +optional

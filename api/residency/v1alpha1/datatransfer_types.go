@@ -21,16 +21,54 @@ const (
 )
 
 // AssessmentOutcome is the result of an impact assessment.
-// +kubebuilder:validation:Enum=Acceptable;Unacceptable
+// +kubebuilder:validation:Enum=Acceptable;MeasuresInsufficient;Unacceptable
 type AssessmentOutcome string
 
 // Outcomes.
 const (
 	// AssessmentAcceptable lets the transfer go on.
 	AssessmentAcceptable AssessmentOutcome = "Acceptable"
-	// AssessmentUnacceptable refuses it.
+	// AssessmentMeasuresInsufficient refuses it until the measures are taken.
+	AssessmentMeasuresInsufficient AssessmentOutcome = "MeasuresInsufficient"
+	// AssessmentUnacceptable refuses it: it conflicts with the interests of the people.
 	AssessmentUnacceptable AssessmentOutcome = "Unacceptable"
 )
+
+// DataStatus says what the state holds of the data themselves.
+// +kubebuilder:validation:Enum=None;SelfIdentifiedNotNotified;NotifiedOrPublished;Core;ExportControlled;Unknown
+type DataStatus string
+
+// Data statuses.
+const (
+	// DataStatusNone is no important data.
+	DataStatusNone DataStatus = "None"
+	// DataStatusSelfIdentifiedNotNotified is held for important by the processor alone.
+	DataStatusSelfIdentifiedNotNotified DataStatus = "SelfIdentifiedNotNotified"
+	// DataStatusNotifiedOrPublished leaves by a security assessment only (NDSMR Art. 37).
+	DataStatusNotifiedOrPublished DataStatus = "NotifiedOrPublished"
+	// DataStatusCore never leaves (DSL Art. 21).
+	DataStatusCore DataStatus = "Core"
+	// DataStatusExportControlled is refused (DSL Art. 25).
+	DataStatusExportControlled DataStatus = "ExportControlled"
+	// DataStatusUnknown is refused until somebody finds out.
+	DataStatusUnknown DataStatus = "Unknown"
+)
+
+// RecipientAuthority says that the recipient is an authority of another country.
+// +kubebuilder:validation:Enum=ForeignJudicialOrLawEnforcement
+type RecipientAuthority string
+
+// AuthorityForeign is a foreign court or law enforcement body (PIPL Art. 41).
+const AuthorityForeign RecipientAuthority = "ForeignJudicialOrLawEnforcement"
+
+// ExemptionGround is a ground on which a transfer needs no mechanism. The rule pack says
+// which of them there are, and what each covers.
+// +kubebuilder:validation:Enum=TransitData;ContractNecessity;CrossBorderHR;EmergencyProtection;FTZOutsideNegativeList;StatutoryDuty;Treaty
+type ExemptionGround string
+
+// EvidenceKind is a kind of evidence for an exemption.
+// +kubebuilder:validation:Enum=OriginJurisdiction;UnmixedStatement;Contract;FieldNecessity;LabourRules;CollectiveContract;Incident;Approver;Zone;NegativeList;Registration;Statute;Treaty
+type EvidenceKind string
 
 // DestinationType says what kind of place the records go to.
 // +kubebuilder:validation:Enum=S3
@@ -106,6 +144,24 @@ type DataTransferSpec struct {
 	// +kubebuilder:validation:MaxLength=512
 	Necessity string `json:"necessity,omitempty"`
 
+	// dataStatus says whether the data are important or core data of the state, or under export
+	// control. Unset means that nobody has said so.
+	// +optional
+	DataStatus DataStatus `json:"dataStatus,omitempty"`
+
+	// exemption claims a ground on which no mechanism is needed. Consent, notice, assessment and
+	// necessity are needed all the same. Unset means that none is claimed.
+	// +optional
+	Exemption TransferExemption `json:"exemption,omitempty,omitzero"`
+
+	// volumeReview is the number of the review of everything that this recipient gets, where
+	// the decision asks for one. Unset means that there was none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9./]*[A-Za-z0-9])?$`
+	VolumeReview string `json:"volumeReview,omitempty"`
+
 	// mechanismRef names the TransferMechanism. Unset means that none is needed; the decision
 	// checks that.
 	// +optional
@@ -143,6 +199,65 @@ type TransferRecipient struct {
 	// role says in what role it receives them.
 	// +required
 	Role RecipientRole `json:"role,omitempty"`
+
+	// retentionDays is how long it keeps the records, in days. Unset means that it is not said,
+	// which a mechanism that limits the time does not accept.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=36500
+	RetentionDays int32 `json:"retentionDays,omitempty"`
+
+	// onwardTo lists the countries of those to whom it passes the records on.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=2
+	// +kubebuilder:validation:items:Pattern=`^[A-Z]{2}$`
+	OnwardTo []string `json:"onwardTo,omitempty"`
+
+	// authority says that it is a court or an authority of another country. Unset means that it
+	// is none.
+	// +optional
+	Authority RecipientAuthority `json:"authority,omitempty"`
+
+	// approval is the number under which the competent authority allowed records to go to a
+	// foreign one. Unset refuses that.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9./]*[A-Za-z0-9])?$`
+	Approval string `json:"approval,omitempty"`
+}
+
+// TransferExemption claims a ground on which no mechanism is needed (P24 Arts. 3 to 6).
+type TransferExemption struct {
+	// ground is the ground. Those that follow from numbers or from the data are not claimed.
+	// +required
+	Ground ExemptionGround `json:"ground,omitempty"`
+
+	// evidence lists what proves it. The rule pack says which kinds a ground needs.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Evidence []ExemptionEvidence `json:"evidence,omitempty"`
+}
+
+// ExemptionEvidence is one document behind an exemption.
+type ExemptionEvidence struct {
+	// kind is what it is.
+	// +required
+	Kind EvidenceKind `json:"kind,omitempty"`
+
+	// reference is the number under which it is filed.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9./]*[A-Za-z0-9])?$`
+	Reference string `json:"reference,omitempty"`
 }
 
 // ImpactAssessment tells about a personal information protection impact assessment.

@@ -22,6 +22,22 @@ const (
 	AuthorityOther HoldAuthority = "Other"
 )
 
+// HoldType says what kind of order it is, and so by which code it refuses.
+// +kubebuilder:validation:Enum=Order;SecurityReview;RecipientRestriction;DestinationRestriction
+type HoldType string
+
+// Hold types.
+const (
+	// HoldOrder refuses with PublicSecurityHold.
+	HoldOrder HoldType = "Order"
+	// HoldSecurityReview refuses with NationalSecurityReview while the review lasts.
+	HoldSecurityReview HoldType = "SecurityReview"
+	// HoldRecipientRestriction puts recipients on a list of those to whom nothing is given.
+	HoldRecipientRestriction HoldType = "RecipientRestriction"
+	// HoldDestinationRestriction does the same with countries.
+	HoldDestinationRestriction HoldType = "DestinationRestriction"
+)
+
 // RegulatoryHoldSpec is an authority's order. It wins over consent, contract and assessment
 // at once, also over a transfer that is running.
 // +kubebuilder:validation:XValidation:rule="!has(self.expiryTime) || self.expiryTime > self.effectiveTime",message="`expiryTime` must be later than `effectiveTime`"
@@ -30,6 +46,10 @@ type RegulatoryHoldSpec struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="`authority` may not change: create another RegulatoryHold instead"
 	Authority HoldAuthority `json:"authority,omitempty"`
+
+	// type is the kind of order. Unset means Order.
+	// +optional
+	Type HoldType `json:"type,omitempty"`
 
 	// reference is the number of the order. It cannot change.
 	// +required
@@ -73,6 +93,35 @@ type HoldScope struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	Recipients []string `json:"recipients,omitempty"`
+
+	// countries lists the countries that nothing may go to, by their ISO 3166-1 codes. Unset
+	// means all of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=2
+	// +kubebuilder:validation:items:MaxLength=2
+	// +kubebuilder:validation:items:Pattern=`^[A-Z]{2}$`
+	Countries []string `json:"countries,omitempty"`
+
+	// categories lists the kinds of data of which none may leave. Unset means all of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Categories []DataCategory `json:"categories,omitempty"`
+
+	// stores lists the ConsentStores of which nothing may leave, as namespace/name. Unset means
+	// all of them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=3
+	// +kubebuilder:validation:items:MaxLength=127
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z]([-a-z0-9]*[a-z0-9])?$`
+	Stores []string `json:"stores,omitempty"`
 }
 
 // HoldActivity says whether a hold is obeyed now.

@@ -55,6 +55,10 @@ const (
 	// expression of the guard.
 	ReasonGuardNotUnderstood metav1alpha1.ConditionReason = "GuardNotUnderstood"
 
+	// ReasonRulePackUnknown is used with Ready (False) and Stalled (True) when the manager does
+	// not have the rule pack that the spec names.
+	ReasonRulePackUnknown metav1alpha1.ConditionReason = "RulePackUnknown"
+
 	// ReasonClassPrefixTaken is used with Ready (False) when an older policy has a class prefix
 	// that begins with this one's, or the other way round: the guard is not installed, because
 	// the two would refuse each other's volumes.

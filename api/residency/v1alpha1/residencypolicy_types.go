@@ -140,6 +140,14 @@ type ProcessorIdentity struct {
 	// Unknown refuses every transfer.
 	// +required
 	CIIOStatus CIIOStatus `json:"ciioStatus,omitempty"`
+
+	// city is where the entity is registered, in lower case, such as shenzhen. A contract of the
+	// Greater Bay Area needs it. Unset means that it is not said.
+	// +optional
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[a-z]+$`
+	City string `json:"city,omitempty"`
 }
 
 // PolicyNodes says which nodes are inside the jurisdiction.

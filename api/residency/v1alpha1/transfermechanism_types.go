@@ -110,6 +110,13 @@ type MechanismScope struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2000000000
 	MaxPersons int64 `json:"maxPersons,omitempty"`
+
+	// retentionDays is how long a recipient may keep the data, in days. Unset means that the
+	// mechanism does not limit it.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=36500
+	RetentionDays int32 `json:"retentionDays,omitempty"`
 }
 
 // Reasons of TransferMechanism, beside those in api/meta/v1alpha1.
@@ -128,6 +135,13 @@ const (
 	// ReasonMechanismSuspended is used with Ready (False) and Stalled (True) when the state is
 	// Suspended, Revoked or Superseded.
 	ReasonMechanismSuspended metav1alpha1.ConditionReason = "MechanismSuspended"
+
+	// ReasonMechanismExpiring is used with Ready (True) when its end is near.
+	ReasonMechanismExpiring metav1alpha1.ConditionReason = "MechanismExpiring"
+
+	// ReasonStandardContractFilingDue is used with Ready (True) while a contract is in effect
+	// and must still be filed.
+	ReasonStandardContractFilingDue metav1alpha1.ConditionReason = "StandardContractFilingDue"
 
 	// ReasonStandardContractNotFiled is used with Ready (False) and Stalled (True) when a
 	// standard contract was not filed in time.

@@ -33,6 +33,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.DataTransferSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DataTransferStatus"):
 		return &residencyv1alpha1.DataTransferStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExemptionEvidence"):
+		return &residencyv1alpha1.ExemptionEvidenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HoldScope"):
 		return &residencyv1alpha1.HoldScopeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ImpactAssessment"):
@@ -111,6 +113,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.TransferCounterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferDestination"):
 		return &residencyv1alpha1.TransferDestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferExemption"):
+		return &residencyv1alpha1.TransferExemptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferManifest"):
 		return &residencyv1alpha1.TransferManifestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferMechanism"):

@@ -16,20 +16,21 @@ func viewOf(b *storev1.Bundle) *store.View {
 		IssuedAt: moment(b.GetIssuedAt()), ValidFor: time.Duration(b.GetValidForSeconds()) * time.Second,
 		Policy: store.Policy{
 			Name: p.GetName(), Jurisdiction: p.GetJurisdiction(), RulePack: p.GetRulePack(), Processor: p.GetProcessor(),
-			CIIO: p.GetCiioStatus(), GuardianAge: int(p.GetGuardianConsentAge()),
+			CIIO: p.GetCiioStatus(), City: p.GetCity(), GuardianAge: int(p.GetGuardianConsentAge()),
 		},
 		Notice:     noticeOf(b.GetNotice()),
 		Mechanisms: map[string]store.Mechanism{},
 	}
 	for _, h := range b.GetHolds() {
 		v.Holds = append(v.Holds, transfer.Hold{
-			Reference: h.GetReference(), From: moment(h.GetFrom()), Until: moment(h.GetUntil()), Policies: h.GetPolicies(), Recipients: h.GetRecipients(),
+			Kind: h.GetKind(), Reference: h.GetReference(), From: moment(h.GetFrom()), Until: moment(h.GetUntil()), Policies: h.GetPolicies(),
+			Stores: h.GetStores(), Recipients: h.GetRecipients(), Countries: h.GetCountries(), Categories: h.GetCategories(),
 		})
 	}
 	for _, m := range b.GetMechanisms() {
 		v.Mechanisms[m.GetName()] = store.Mechanism{
 			Type: m.GetType(), State: m.GetState(), EffectiveAt: moment(m.GetEffectiveAt()), FiledAt: moment(m.GetFiledAt()), ExpiresAt: moment(m.GetExpiresAt()),
-			Recipients: m.GetRecipients(), Purposes: m.GetPurposes(), Categories: m.GetCategories(), MaxPersons: m.GetMaxPersons(),
+			Recipients: m.GetRecipients(), Purposes: m.GetPurposes(), Categories: m.GetCategories(), MaxPersons: m.GetMaxPersons(), RetentionDays: m.GetRetentionDays(),
 		}
 	}
 	for _, m := range b.GetLeadModels() {

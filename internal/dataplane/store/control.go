@@ -101,9 +101,15 @@ func (c *control) GetTransferFacts(ctx context.Context, r *storev1.GetTransferFa
 		return nil, err
 	}
 	atMost := func(n int64) int64 { return max(n, subject.Few-1) }
-	return &storev1.GetTransferFactsResponse{
-		Year: int64(f.Year), NonSensitiveAtMost: atMost(f.Counter.NonSensitive), SensitiveAtMost: sensitiveAtMost(f.Counter.Sensitive), AnyoneConsents: f.Consenting > 0,
-	}, nil
+	out := &storev1.GetTransferFactsResponse{
+		Year: int64(f.Year), NonSensitiveAtMost: atMost(f.Counter.NonSensitive), SensitiveAtMost: sensitiveAtMost(f.Counter.Sensitive),
+		RecentNonSensitiveAtMost: atMost(f.Recent.NonSensitive), RecentSensitiveAtMost: sensitiveAtMost(f.Recent.Sensitive),
+		AnyoneConsents: f.People.Included > 0, Children: f.People.Young > 0,
+	}
+	for _, code := range slices.Sorted(maps.Keys(f.People.Excluded)) {
+		out.Excluded = append(out.Excluded, string(code))
+	}
+	return out, nil
 }
 
 // sensitiveAtMost keeps zero: one sensitive record already asks for a mechanism, so rounding
@@ -156,14 +162,22 @@ func refusalsOf(list []transfer.Refusal) []*storev1.Refusal {
 }
 
 func transferSpecOf(s *storev1.TransferSpec) store.TransferSpec {
-	return store.TransferSpec{
-		ID: s.GetTransferId(), Name: s.GetName(), Recipient: s.GetRecipient(), Country: s.GetCountry(), Purpose: s.GetPurpose(), LegalBasis: s.GetLegalBasis(),
-		Categories: s.GetCategories(), Fields: s.GetFields(), MaxPersons: s.GetMaxPersons(), Necessity: s.GetNecessity(), Mechanism: s.GetMechanism(),
+	out := store.TransferSpec{
+		ID: s.GetTransferId(), Name: s.GetName(), Mechanism: s.GetMechanism(), LeadModel: s.GetLeadModel(),
 		Assessment: transfer.Assessment{
 			Reference: s.GetAssessmentReference(), CompletedAt: moment(s.GetAssessmentCompletedAt()), ReviewBy: moment(s.GetAssessmentReviewBy()), Outcome: s.GetAssessmentOutcome(),
 		},
-		HasDestination: s.GetHasDestination(), LeadModel: s.GetLeadModel(),
+		Request: transfer.Request{
+			Store: s.GetStore(), Recipient: s.GetRecipient(), Country: s.GetCountry(), Purpose: s.GetPurpose(), LegalBasis: s.GetLegalBasis(),
+			Categories: s.GetCategories(), Fields: s.GetFields(), MaxPersons: s.GetMaxPersons(), Necessity: s.GetNecessity(), HasDestination: s.GetHasDestination(),
+			DataStatus: s.GetDataStatus(), VolumeReview: s.GetVolumeReview(), ForeignAuthority: s.GetForeignAuthority(), Approval: s.GetApproval(),
+			OnwardTo: s.GetOnwardTo(), RetentionDays: s.GetRetentionDays(),
+		},
 	}
+	if s.GetExemptionGround() != "" {
+		out.Exemption = &transfer.Exemption{Ground: s.GetExemptionGround(), Evidence: s.GetExemptionEvidence(), Mixed: true} // a store holds what was collected here
+	}
+	return out
 }
 
 // moment reads a timestamp; one that is not set is the zero time, not 1970.

@@ -50,6 +50,10 @@ func (b AgeBand) youngest() int {
 	}
 }
 
+// Child tells whether the person may be below 14, so that everything about them is sensitive
+// (PIPL 28). A person who told no age is held for what nearly everybody in WeChat is.
+func (b AgeBand) Child() bool { return b != AgeUnknown && b.youngest() < floor }
+
 // GuardianState is how far a guardian's consent is (law.md 3.7).
 type GuardianState string
 

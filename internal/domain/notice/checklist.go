@@ -1,6 +1,10 @@
 package notice
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/maodian-dev/maodian/internal/domain/law"
+)
 
 // Articles: PIPL is the Personal Information Protection Law, NDSMR the Network Data Security
 // Management Regulations, CHILD the Provisions on Cyber Protection of Children's Personal
@@ -83,6 +87,6 @@ func automatedDecision(f Facts) []place {
 // purpose, where necessity and impact are told.
 func explained(f Facts, r Recipient) bool {
 	return !slices.ContainsFunc(r.Categories, func(c string) bool {
-		return sensitiveCategory(c) && !slices.ContainsFunc(f.Purposes, func(p Purpose) bool { return slices.Contains(p.Categories, c) })
+		return law.Sensitive(c) && !slices.ContainsFunc(f.Purposes, func(p Purpose) bool { return slices.Contains(p.Categories, c) })
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/domain/law"
 )
 
 // Languages of a text.
@@ -60,10 +60,7 @@ type Recipient struct {
 // anyUnder14 is the category of data about children (law.md 8.2).
 const anyUnder14 = "AnyUnder14"
 
-// sensitiveCategory adds children to what is sensitive by its kind (PIPL 28).
-func sensitiveCategory(c string) bool { return c == anyUnder14 || transfer.Sensitive(c) }
-
-func sensitive(categories []string) bool { return slices.ContainsFunc(categories, sensitiveCategory) }
+func sensitive(categories []string) bool { return slices.ContainsFunc(categories, law.Sensitive) }
 
 // abroad tells whether the recipient is outside the mainland; Hong Kong, Macau and Taiwan are.
 func (r Recipient) abroad() bool { return r.Country != "CN" }

@@ -15,6 +15,8 @@ const (
 	Allow    Effect = "Allow"
 	Deny     Effect = "Deny"     // the whole request is refused
 	Terminal Effect = "Terminal" // refused, and other codes are not published beside it
+	Hold     Effect = "Hold"     // refused until somebody has looked at it
+	Warn     Effect = "Warn"     // goes on, and somebody should do something
 	Filter   Effect = "Filter"   // this person is left out, the rest goes on
 	Place    Effect = "Place"    // this node, volume or host is not used
 )
@@ -22,7 +24,7 @@ const (
 // Info explains a code.
 type Info struct {
 	Effect Effect
-	Cites  []string // law articles as in law.md's list of instruments, or a policy field
+	Cites  []string // what is behind it where no rule pack has it: a policy field, or that what is unknown is refused
 	Says   string   // what is wrong, without values
 	Remedy string   // what would pass
 }
@@ -64,8 +66,24 @@ const (
 	MechanismScopeExceeded        Code = "MechanismScopeExceeded"
 	StandardContractNotFiled      Code = "StandardContractNotFiled"
 	CIIOAssessmentRequired        Code = "CIIOAssessmentRequired"
+	StandardContractFilingDue     Code = "StandardContractFilingDue"
+	MechanismExpiring             Code = "MechanismExpiring"
+	ExemptionNotApplicable        Code = "ExemptionNotApplicable"
+	ExemptionEvidenceMissing      Code = "ExemptionEvidenceMissing"
 	CIIOStatusUnknown             Code = "CIIOStatusUnknown"
+	ImportantDataUnassessed       Code = "ImportantDataUnassessed"
+	ImportantDataUnknown          Code = "ImportantDataUnknown"
+	ImportantDataNotNotified      Code = "ImportantDataNotNotified"
+	ExportControlledData          Code = "ExportControlledData"
+	CoreDataProhibited            Code = "CoreDataProhibited"
+	NationalSecurityReview        Code = "NationalSecurityReview"
 	PublicSecurityHold            Code = "PublicSecurityHold"
+	ForeignAuthorityRequest       Code = "ForeignAuthorityRequest"
+	RecipientRestricted           Code = "RecipientRestricted"
+	DestinationRestricted         Code = "DestinationRestricted"
+	RemoteAccessUndeclared        Code = "RemoteAccessUndeclared"
+	VolumeSplittingSuspected      Code = "VolumeSplittingSuspected"
+	ConsentBundled                Code = "ConsentBundled"
 	RecipientUnidentified         Code = "RecipientUnidentified"
 	RecordRetentionNotSet         Code = "RecordRetentionNotSet"
 	OnwardTransferOutsideGBA      Code = "OnwardTransferOutsideGBA"
@@ -73,6 +91,8 @@ const (
 	DestinationUnknown            Code = "DestinationUnknown"
 	PolicyStale                   Code = "PolicyStale"
 	PolicyMissing                 Code = "PolicyMissing"
+	RulePackUnknown               Code = "RulePackUnknown"
+	RulePackNotInForce            Code = "RulePackNotInForce"
 	LegalBasisUnsupported         Code = "LegalBasisUnsupported"
 	MaxPersonsReached             Code = "MaxPersonsReached"
 
@@ -102,6 +122,10 @@ const (
 	CampaignHeld        Code = "CampaignHeld"
 	OutsideWindow       Code = "OutsideWindow"
 	RefusedByPlatform   Code = "RefusedByPlatform"
+
+	NonPersonalizedOptionMissing Code = "NonPersonalizedOptionMissing"
+	SenderIdentityMissing        Code = "SenderIdentityMissing"
+	OptOutInstructionMissing     Code = "OptOutInstructionMissing"
 )
 
 // Lookup explains code; an unknown code denies and says so.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
@@ -43,6 +42,18 @@ type person struct {
 	id       []byte
 	at       time.Time
 	revision int64
+	young    bool // all about them is sensitive (PIPL 28)
+}
+
+// peopleOf counts for a decision.
+func peopleOf(in []person, excluded map[reason.Code]int64) transfer.People {
+	out := transfer.People{Included: int64(len(in)), Excluded: excluded}
+	for _, p := range in {
+		if p.young {
+			out.Young++
+		}
+	}
+	return out
 }
 
 // consider decides for everyone whether they may be included, with one reason for each who may not.
@@ -95,7 +106,7 @@ func decidePerson(rows *sql.Rows, rules consent.Rules, now time.Time, more ...an
 		return p, "", fmt.Errorf("read consent: %w", err)
 	}
 	st := row.state()
-	p.at, p.revision = st.At, st.NoticeRevision
+	p.at, p.revision, p.young = st.At, st.NoticeRevision, who.Age.Child()
 	return p, consent.Decide(consent.Facts{State: st, Person: who, Rules: rules, At: now}), nil
 }
 
@@ -110,8 +121,8 @@ func (l *Ledger) TransferFacts(ctx context.Context, s store.TransferSpec) (store
 	if f.Counter, err = counter(ctx, l.read, v.Policy.Processor, f.Year, ""); err != nil {
 		return f, err
 	}
-	people, _, err := consider(ctx, l.read, v, s, now)
-	f.Consenting = int64(len(people))
+	people, excluded, err := consider(ctx, l.read, v, s, now)
+	f.People = peopleOf(people, excluded)
 	return f, err
 }
 
@@ -197,13 +208,13 @@ func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, 
 		if err != nil {
 			return err
 		}
-		year, some := year(t.now), int64(len(people))
+		year, some := year(t.now), peopleOf(people, excluded)
 		facts := v.Facts(s, t.now)
 		c, err := counter(ctx, t, v.Policy.Processor, year, id)
 		if err != nil {
 			return err
 		}
-		facts.Year, facts.Consenting = &c, &some
+		facts.Year, facts.People = &c, &some
 		d := transfer.Decide(facts)
 		if cur.State == store.TransferStarted {
 			return t.resume(ctx, id, d)
@@ -246,7 +257,7 @@ func (l *Ledger) begin(ctx context.Context, t *tx, v *store.View, s store.Transf
 	if !d.Allowed() {
 		return t.refuse(ctx, s.ID, d.Refusals)
 	}
-	sensitive := slices.ContainsFunc(s.Categories, transfer.Sensitive)
+	sensitive := v.Pack().AnySensitive(s.Categories)
 	var newly int64
 	for _, p := range people {
 		if _, err := t.exec(ctx, "INSERT INTO transfer_rows (transfer_id, subject_id, consent_ms, revision) VALUES (?, ?, ?, ?)", s.ID, p.id, p.at.UnixMilli(), p.revision); err != nil {
@@ -288,7 +299,7 @@ func (l *Ledger) StreamRows(ctx context.Context, id string, emit func([][]byte) 
 		if err != nil {
 			return "", err
 		}
-		if code := v.Stop(s.Recipient, l.cfg.Clock()); code != reason.AllChecksPassed {
+		if code := v.Stop(s, l.cfg.Clock()); code != reason.AllChecksPassed {
 			return code, nil
 		}
 		last, n, err := l.handOver(ctx, v, s, cursor, at, emit)

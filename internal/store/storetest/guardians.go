@@ -42,7 +42,7 @@ func (w *World) exported() int64 {
 	w.Clock.Move(time.Second)
 	f, err := w.Ledger.TransferFacts(w.Context(), w.Export("x"))
 	w.ok(err)
-	return f.Consenting
+	return f.People.Included
 }
 
 // guardianOfChild tells how far the guardian of "child" is.

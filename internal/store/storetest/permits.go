@@ -115,7 +115,7 @@ func withdrawnBeforeLease(w *World) {
 	want(w, "refused", w.Run("run").Refused, 1)
 	people, err := w.Ledger.TransferFacts(w.Context(), w.Export("t"))
 	w.ok(err)
-	want(w, "a keyword withdraws exports as well", people.Consenting, 0)
+	want(w, "a keyword withdraws exports as well", people.People.Included, 0)
 }
 
 func withdrawalWaits(w *World) {

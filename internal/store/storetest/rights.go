@@ -171,7 +171,7 @@ func (w *World) consenting() int64 {
 	w.Helper()
 	f, err := w.Ledger.TransferFacts(w.Context(), w.Export("t"))
 	w.ok(err)
-	return f.Consenting
+	return f.People.Included
 }
 
 func erasureWaits(w *World) {

@@ -104,9 +104,12 @@ func Spec(id string) store.RunSpec {
 func (w *World) Export(id string) store.TransferSpec {
 	now := w.Clock.Now()
 	return store.TransferSpec{
-		ID: id, Name: "leads", Recipient: Recipient, Country: "CH", Purpose: Reporting, LegalBasis: "Consent",
-		Categories: []string{"PseudonymousID", "InterestTag", "LeadScore"}, Fields: []string{"id", "tags", "lead.score", "lead.stage"},
-		MaxPersons: 5000, Necessity: "report", HasDestination: true, LeadModel: "brand-leads",
+		ID: id, Name: "leads", LeadModel: "brand-leads",
+		Request: transfer.Request{
+			Recipient: Recipient, Country: "CH", Purpose: Reporting, LegalBasis: "Consent",
+			Categories: []string{"PseudonymousID", "InterestTag", "LeadScore"}, Fields: []string{"id", "tags", "lead.score", "lead.stage"},
+			MaxPersons: 5000, Necessity: "report", HasDestination: true,
+		},
 		Assessment: transfer.Assessment{Reference: "P", CompletedAt: now.AddDate(0, -1, 0), ReviewBy: now.AddDate(1, 0, 0), Outcome: "Acceptable"},
 	}
 }

@@ -134,6 +134,7 @@ type Policy struct {
 	GuardianConsentAge int32                  `protobuf:"varint,4,opt,name=guardian_consent_age,json=guardianConsentAge,proto3" json:"guardian_consent_age,omitempty"`
 	Processor          string                 `protobuf:"bytes,5,opt,name=processor,proto3" json:"processor,omitempty"`
 	CiioStatus         string                 `protobuf:"bytes,6,opt,name=ciio_status,json=ciioStatus,proto3" json:"ciio_status,omitempty"`
+	City               string                 `protobuf:"bytes,7,opt,name=city,proto3" json:"city,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -206,6 +207,13 @@ func (x *Policy) GetProcessor() string {
 func (x *Policy) GetCiioStatus() string {
 	if x != nil {
 		return x.CiioStatus
+	}
+	return ""
+}
+
+func (x *Policy) GetCity() string {
+	if x != nil {
+		return x.City
 	}
 	return ""
 }
@@ -567,6 +575,10 @@ type Hold struct {
 	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	Policies      []string               `protobuf:"bytes,4,rep,name=policies,proto3" json:"policies,omitempty"`
 	Recipients    []string               `protobuf:"bytes,5,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	Kind          string                 `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
+	Countries     []string               `protobuf:"bytes,7,rep,name=countries,proto3" json:"countries,omitempty"`
+	Categories    []string               `protobuf:"bytes,8,rep,name=categories,proto3" json:"categories,omitempty"`
+	Stores        []string               `protobuf:"bytes,9,rep,name=stores,proto3" json:"stores,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -636,6 +648,34 @@ func (x *Hold) GetRecipients() []string {
 	return nil
 }
 
+func (x *Hold) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Hold) GetCountries() []string {
+	if x != nil {
+		return x.Countries
+	}
+	return nil
+}
+
+func (x *Hold) GetCategories() []string {
+	if x != nil {
+		return x.Categories
+	}
+	return nil
+}
+
+func (x *Hold) GetStores() []string {
+	if x != nil {
+		return x.Stores
+	}
+	return nil
+}
+
 type Mechanism struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -648,6 +688,7 @@ type Mechanism struct {
 	Purposes      []string               `protobuf:"bytes,8,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	Categories    []string               `protobuf:"bytes,9,rep,name=categories,proto3" json:"categories,omitempty"`
 	MaxPersons    int64                  `protobuf:"varint,10,opt,name=max_persons,json=maxPersons,proto3" json:"max_persons,omitempty"`
+	RetentionDays int64                  `protobuf:"varint,11,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -748,6 +789,13 @@ func (x *Mechanism) GetCategories() []string {
 func (x *Mechanism) GetMaxPersons() int64 {
 	if x != nil {
 		return x.MaxPersons
+	}
+	return 0
+}
+
+func (x *Mechanism) GetRetentionDays() int64 {
+	if x != nil {
+		return x.RetentionDays
 	}
 	return 0
 }
@@ -1987,13 +2035,17 @@ func (x *GetTransferFactsRequest) GetSpec() *TransferSpec {
 }
 
 type GetTransferFactsResponse struct {
-	state              protoimpl.MessageState `protogen:"open.v1"`
-	Year               int64                  `protobuf:"varint,1,opt,name=year,proto3" json:"year,omitempty"`
-	NonSensitiveAtMost int64                  `protobuf:"varint,2,opt,name=non_sensitive_at_most,json=nonSensitiveAtMost,proto3" json:"non_sensitive_at_most,omitempty"` // rounded up to 19 below 20
-	SensitiveAtMost    int64                  `protobuf:"varint,3,opt,name=sensitive_at_most,json=sensitiveAtMost,proto3" json:"sensitive_at_most,omitempty"`
-	AnyoneConsents     bool                   `protobuf:"varint,4,opt,name=anyone_consents,json=anyoneConsents,proto3" json:"anyone_consents,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	state                    protoimpl.MessageState `protogen:"open.v1"`
+	Year                     int64                  `protobuf:"varint,1,opt,name=year,proto3" json:"year,omitempty"`
+	NonSensitiveAtMost       int64                  `protobuf:"varint,2,opt,name=non_sensitive_at_most,json=nonSensitiveAtMost,proto3" json:"non_sensitive_at_most,omitempty"` // rounded up to 19 below 20
+	SensitiveAtMost          int64                  `protobuf:"varint,3,opt,name=sensitive_at_most,json=sensitiveAtMost,proto3" json:"sensitive_at_most,omitempty"`
+	AnyoneConsents           bool                   `protobuf:"varint,4,opt,name=anyone_consents,json=anyoneConsents,proto3" json:"anyone_consents,omitempty"`
+	Excluded                 []string               `protobuf:"bytes,5,rep,name=excluded,proto3" json:"excluded,omitempty"`                                                                        // reason codes of people who cannot be included
+	Children                 bool                   `protobuf:"varint,6,opt,name=children,proto3" json:"children,omitempty"`                                                                       // somebody below 14 is among those who can
+	RecentNonSensitiveAtMost int64                  `protobuf:"varint,7,opt,name=recent_non_sensitive_at_most,json=recentNonSensitiveAtMost,proto3" json:"recent_non_sensitive_at_most,omitempty"` // to this recipient in twelve months
+	RecentSensitiveAtMost    int64                  `protobuf:"varint,8,opt,name=recent_sensitive_at_most,json=recentSensitiveAtMost,proto3" json:"recent_sensitive_at_most,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *GetTransferFactsResponse) Reset() {
@@ -2054,6 +2106,34 @@ func (x *GetTransferFactsResponse) GetAnyoneConsents() bool {
 	return false
 }
 
+func (x *GetTransferFactsResponse) GetExcluded() []string {
+	if x != nil {
+		return x.Excluded
+	}
+	return nil
+}
+
+func (x *GetTransferFactsResponse) GetChildren() bool {
+	if x != nil {
+		return x.Children
+	}
+	return false
+}
+
+func (x *GetTransferFactsResponse) GetRecentNonSensitiveAtMost() int64 {
+	if x != nil {
+		return x.RecentNonSensitiveAtMost
+	}
+	return 0
+}
+
+func (x *GetTransferFactsResponse) GetRecentSensitiveAtMost() int64 {
+	if x != nil {
+		return x.RecentSensitiveAtMost
+	}
+	return 0
+}
+
 type TransferSpec struct {
 	state                 protoimpl.MessageState `protogen:"open.v1"`
 	TransferId            string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
@@ -2073,6 +2153,15 @@ type TransferSpec struct {
 	AssessmentOutcome     string                 `protobuf:"bytes,15,opt,name=assessment_outcome,json=assessmentOutcome,proto3" json:"assessment_outcome,omitempty"`
 	HasDestination        bool                   `protobuf:"varint,16,opt,name=has_destination,json=hasDestination,proto3" json:"has_destination,omitempty"`
 	LeadModel             string                 `protobuf:"bytes,17,opt,name=lead_model,json=leadModel,proto3" json:"lead_model,omitempty"`
+	Store                 string                 `protobuf:"bytes,18,opt,name=store,proto3" json:"store,omitempty"` // namespace/name
+	DataStatus            string                 `protobuf:"bytes,19,opt,name=data_status,json=dataStatus,proto3" json:"data_status,omitempty"`
+	ExemptionGround       string                 `protobuf:"bytes,20,opt,name=exemption_ground,json=exemptionGround,proto3" json:"exemption_ground,omitempty"`       // empty: none is claimed
+	ExemptionEvidence     []string               `protobuf:"bytes,21,rep,name=exemption_evidence,json=exemptionEvidence,proto3" json:"exemption_evidence,omitempty"` // kinds
+	VolumeReview          string                 `protobuf:"bytes,22,opt,name=volume_review,json=volumeReview,proto3" json:"volume_review,omitempty"`
+	ForeignAuthority      bool                   `protobuf:"varint,23,opt,name=foreign_authority,json=foreignAuthority,proto3" json:"foreign_authority,omitempty"`
+	Approval              string                 `protobuf:"bytes,24,opt,name=approval,proto3" json:"approval,omitempty"`
+	OnwardTo              []string               `protobuf:"bytes,25,rep,name=onward_to,json=onwardTo,proto3" json:"onward_to,omitempty"`
+	RetentionDays         int64                  `protobuf:"varint,26,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -2224,6 +2313,69 @@ func (x *TransferSpec) GetLeadModel() string {
 		return x.LeadModel
 	}
 	return ""
+}
+
+func (x *TransferSpec) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *TransferSpec) GetDataStatus() string {
+	if x != nil {
+		return x.DataStatus
+	}
+	return ""
+}
+
+func (x *TransferSpec) GetExemptionGround() string {
+	if x != nil {
+		return x.ExemptionGround
+	}
+	return ""
+}
+
+func (x *TransferSpec) GetExemptionEvidence() []string {
+	if x != nil {
+		return x.ExemptionEvidence
+	}
+	return nil
+}
+
+func (x *TransferSpec) GetVolumeReview() string {
+	if x != nil {
+		return x.VolumeReview
+	}
+	return ""
+}
+
+func (x *TransferSpec) GetForeignAuthority() bool {
+	if x != nil {
+		return x.ForeignAuthority
+	}
+	return false
+}
+
+func (x *TransferSpec) GetApproval() string {
+	if x != nil {
+		return x.Approval
+	}
+	return ""
+}
+
+func (x *TransferSpec) GetOnwardTo() []string {
+	if x != nil {
+		return x.OnwardTo
+	}
+	return nil
+}
+
+func (x *TransferSpec) GetRetentionDays() int64 {
+	if x != nil {
+		return x.RetentionDays
+	}
+	return 0
 }
 
 type DeclareTransferRequest struct {
@@ -6779,7 +6931,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vlead_models\x18\a \x03(\v2\x1b.maodian.store.v1.LeadModelR\n" +
 	"leadModels\x129\n" +
 	"\n" +
-	"send_holds\x18\b \x03(\v2\x1a.maodian.store.v1.SendHoldR\tsendHolds\"\xce\x01\n" +
+	"send_holds\x18\b \x03(\v2\x1a.maodian.store.v1.SendHoldR\tsendHolds\"\xe2\x01\n" +
 	"\x06Policy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\"\n" +
 	"\fjurisdiction\x18\x02 \x01(\tR\fjurisdiction\x12\x1b\n" +
@@ -6787,7 +6939,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x14guardian_consent_age\x18\x04 \x01(\x05R\x12guardianConsentAge\x12\x1c\n" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
-	"ciioStatus\"\xd6\n" +
+	"ciioStatus\x12\x12\n" +
+	"\x04city\x18\a \x01(\tR\x04city\"\xd6\n" +
 	"\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
@@ -6865,7 +7018,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06method\x18\b \x03(\v2'.maodian.store.v1.Recipient.MethodEntryR\x06method\x1a9\n" +
 	"\vMethodEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x02\n" +
 	"\x04Hold\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
@@ -6873,7 +7026,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\bpolicies\x18\x04 \x03(\tR\bpolicies\x12\x1e\n" +
 	"\n" +
 	"recipients\x18\x05 \x03(\tR\n" +
-	"recipients\"\xf7\x02\n" +
+	"recipients\x12\x12\n" +
+	"\x04kind\x18\x06 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tcountries\x18\a \x03(\tR\tcountries\x12\x1e\n" +
+	"\n" +
+	"categories\x18\b \x03(\tR\n" +
+	"categories\x12\x16\n" +
+	"\x06stores\x18\t \x03(\tR\x06stores\"\x9e\x03\n" +
 	"\tMechanism\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
@@ -6891,7 +7050,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"categories\x12\x1f\n" +
 	"\vmax_persons\x18\n" +
 	" \x01(\x03R\n" +
-	"maxPersons\"\xac\x01\n" +
+	"maxPersons\x12%\n" +
+	"\x0eretention_days\x18\v \x01(\x03R\rretentionDays\"\xac\x01\n" +
 	"\tLeadModel\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
 	"\x0ehalf_life_days\x18\x02 \x01(\x05R\fhalfLifeDays\x120\n" +
@@ -6998,12 +7158,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\tR\x06people\"M\n" +
 	"\x17GetTransferFactsRequest\x122\n" +
-	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"\xb6\x01\n" +
+	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"\xe7\x02\n" +
 	"\x18GetTransferFactsResponse\x12\x12\n" +
 	"\x04year\x18\x01 \x01(\x03R\x04year\x121\n" +
 	"\x15non_sensitive_at_most\x18\x02 \x01(\x03R\x12nonSensitiveAtMost\x12*\n" +
 	"\x11sensitive_at_most\x18\x03 \x01(\x03R\x0fsensitiveAtMost\x12'\n" +
-	"\x0fanyone_consents\x18\x04 \x01(\bR\x0eanyoneConsents\"\x97\x05\n" +
+	"\x0fanyone_consents\x18\x04 \x01(\bR\x0eanyoneConsents\x12\x1a\n" +
+	"\bexcluded\x18\x05 \x03(\tR\bexcluded\x12\x1a\n" +
+	"\bchildren\x18\x06 \x01(\bR\bchildren\x12>\n" +
+	"\x1crecent_non_sensitive_at_most\x18\a \x01(\x03R\x18recentNonSensitiveAtMost\x127\n" +
+	"\x18recent_sensitive_at_most\x18\b \x01(\x03R\x15recentSensitiveAtMost\"\xda\a\n" +
 	"\fTransferSpec\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x12\n" +
@@ -7028,7 +7192,17 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x12assessment_outcome\x18\x0f \x01(\tR\x11assessmentOutcome\x12'\n" +
 	"\x0fhas_destination\x18\x10 \x01(\bR\x0ehasDestination\x12\x1d\n" +
 	"\n" +
-	"lead_model\x18\x11 \x01(\tR\tleadModel\"L\n" +
+	"lead_model\x18\x11 \x01(\tR\tleadModel\x12\x14\n" +
+	"\x05store\x18\x12 \x01(\tR\x05store\x12\x1f\n" +
+	"\vdata_status\x18\x13 \x01(\tR\n" +
+	"dataStatus\x12)\n" +
+	"\x10exemption_ground\x18\x14 \x01(\tR\x0fexemptionGround\x12-\n" +
+	"\x12exemption_evidence\x18\x15 \x03(\tR\x11exemptionEvidence\x12#\n" +
+	"\rvolume_review\x18\x16 \x01(\tR\fvolumeReview\x12+\n" +
+	"\x11foreign_authority\x18\x17 \x01(\bR\x10foreignAuthority\x12\x1a\n" +
+	"\bapproval\x18\x18 \x01(\tR\bapproval\x12\x1b\n" +
+	"\tonward_to\x18\x19 \x03(\tR\bonwardTo\x12%\n" +
+	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\"L\n" +
 	"\x16DeclareTransferRequest\x122\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"Q\n" +
 	"\x17DeclareTransferResponse\x126\n" +

@@ -150,6 +150,8 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataCategory
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataStatus
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransfer
   map:
     fields:
@@ -179,9 +181,15 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataCategory
           elementRelationship: associative
+    - name: dataStatus
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataStatus
     - name: destination
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferDestination
+    - name: exemption
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferExemption
     - name: fields
       type:
         list:
@@ -215,6 +223,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storeRef
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
+    - name: volumeReview
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransferStatus
   map:
     fields:
@@ -243,6 +254,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - reason
+    - name: ground
+      type:
+        scalar: string
     - name: jobName
       type:
         scalar: string
@@ -272,6 +286,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: startTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: warnings
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Refusal
+          elementRelationship: associative
+          keys:
+          - code
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Decision
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DeletionPolicy
@@ -282,7 +304,20 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Enforcement
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.EvidenceKind
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExceptionTopic
+  scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionEvidence
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.EvidenceKind
+    - name: reference
+      type:
+        scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionGround
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.FieldName
   scalar: string
@@ -293,6 +328,18 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldScope
   map:
     fields:
+    - name: categories
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataCategory
+          elementRelationship: associative
+    - name: countries
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: policies
       type:
         list:
@@ -305,6 +352,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: stores
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldType
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ImpactAssessment
   map:
     fields:
@@ -375,6 +430,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: retentionDays
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.MechanismState
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.MechanismType
@@ -682,6 +740,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: ciioStatus
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIIOStatus
+    - name: city
+      type:
+        scalar: string
     - name: contact
       type:
         scalar: string
@@ -721,6 +782,8 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: atomic
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientAuthority
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientRole
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Refusal
@@ -794,6 +857,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: scope
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldScope
+    - name: type
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldType
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RegulatoryHoldStatus
   map:
     fields:
@@ -1089,6 +1155,20 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DestinationType
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferExemption
+  map:
+    fields:
+    - name: evidence
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionEvidence
+          elementRelationship: associative
+          keys:
+          - kind
+    - name: ground
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionGround
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferFormat
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferManifest
@@ -1173,12 +1253,27 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferRecipient
   map:
     fields:
+    - name: approval
+      type:
+        scalar: string
+    - name: authority
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientAuthority
     - name: country
       type:
         scalar: string
     - name: name
       type:
         scalar: string
+    - name: onwardTo
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: retentionDays
+      type:
+        scalar: numeric
     - name: role
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientRole

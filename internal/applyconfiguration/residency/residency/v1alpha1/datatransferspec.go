@@ -33,6 +33,15 @@ type DataTransferSpecApplyConfiguration struct {
 	MaxPersons *int64 `json:"maxPersons,omitempty"`
 	// necessity says why the recipient needs these data. Unset refuses the transfer.
 	Necessity *string `json:"necessity,omitempty"`
+	// dataStatus says whether the data are important or core data of the state, or under export
+	// control. Unset means that nobody has said so.
+	DataStatus *residencyv1alpha1.DataStatus `json:"dataStatus,omitempty"`
+	// exemption claims a ground on which no mechanism is needed. Consent, notice, assessment and
+	// necessity are needed all the same. Unset means that none is claimed.
+	Exemption *TransferExemptionApplyConfiguration `json:"exemption,omitempty"`
+	// volumeReview is the number of the review of everything that this recipient gets, where
+	// the decision asks for one. Unset means that there was none.
+	VolumeReview *string `json:"volumeReview,omitempty"`
 	// mechanismRef names the TransferMechanism. Unset means that none is needed; the decision
 	// checks that.
 	MechanismRef *metav1alpha1.LocalObjectReference `json:"mechanismRef,omitempty"`
@@ -115,6 +124,30 @@ func (b *DataTransferSpecApplyConfiguration) WithMaxPersons(value int64) *DataTr
 // If called multiple times, the Necessity field is set to the value of the last call.
 func (b *DataTransferSpecApplyConfiguration) WithNecessity(value string) *DataTransferSpecApplyConfiguration {
 	b.Necessity = &value
+	return b
+}
+
+// WithDataStatus sets the DataStatus field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DataStatus field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithDataStatus(value residencyv1alpha1.DataStatus) *DataTransferSpecApplyConfiguration {
+	b.DataStatus = &value
+	return b
+}
+
+// WithExemption sets the Exemption field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Exemption field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithExemption(value *TransferExemptionApplyConfiguration) *DataTransferSpecApplyConfiguration {
+	b.Exemption = value
+	return b
+}
+
+// WithVolumeReview sets the VolumeReview field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the VolumeReview field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithVolumeReview(value string) *DataTransferSpecApplyConfiguration {
+	b.VolumeReview = &value
 	return b
 }
 

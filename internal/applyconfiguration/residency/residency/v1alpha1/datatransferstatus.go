@@ -27,8 +27,12 @@ type DataTransferStatusApplyConfiguration struct {
 	DecidedTime *metav1.Time `json:"decidedTime,omitempty"`
 	// refusals lists every rule that refuses the request.
 	Refusals []RefusalApplyConfiguration `json:"refusals,omitempty"`
-	// mechanism is the mechanism that the decision needs: a type, or None with its ground.
+	// warnings lists what does not refuse the request and should be done soon.
+	Warnings []RefusalApplyConfiguration `json:"warnings,omitempty"`
+	// mechanism is the mechanism that the decision asks for: None, Contract or SecurityAssessment.
 	Mechanism *string `json:"mechanism,omitempty"`
+	// ground is why no mechanism is needed, such as BelowVolumeThreshold. Unset means that one is.
+	Ground *string `json:"ground,omitempty"`
 	// persons is the number of people whose records left.
 	Persons *metav1alpha1.PeopleCount `json:"persons,omitempty"`
 	// personsCounted is the number of people that the year's counter moved by: those whose
@@ -102,11 +106,32 @@ func (b *DataTransferStatusApplyConfiguration) WithRefusals(values ...*RefusalAp
 	return b
 }
 
+// WithWarnings adds the given value to the Warnings field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Warnings field.
+func (b *DataTransferStatusApplyConfiguration) WithWarnings(values ...*RefusalApplyConfiguration) *DataTransferStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithWarnings")
+		}
+		b.Warnings = append(b.Warnings, *values[i])
+	}
+	return b
+}
+
 // WithMechanism sets the Mechanism field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Mechanism field is set to the value of the last call.
 func (b *DataTransferStatusApplyConfiguration) WithMechanism(value string) *DataTransferStatusApplyConfiguration {
 	b.Mechanism = &value
+	return b
+}
+
+// WithGround sets the Ground field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Ground field is set to the value of the last call.
+func (b *DataTransferStatusApplyConfiguration) WithGround(value string) *DataTransferStatusApplyConfiguration {
+	b.Ground = &value
 	return b
 }
 

@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	residencyv1alpha1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+)
+
 // HoldScopeApplyConfiguration represents a declarative configuration of the HoldScope type for use
 // with apply.
 //
@@ -14,6 +18,14 @@ type HoldScopeApplyConfiguration struct {
 	Policies []string `json:"policies,omitempty"`
 	// recipients lists the recipients that nothing may go to. Unset means all of them.
 	Recipients []string `json:"recipients,omitempty"`
+	// countries lists the countries that nothing may go to, by their ISO 3166-1 codes. Unset
+	// means all of them.
+	Countries []string `json:"countries,omitempty"`
+	// categories lists the kinds of data of which none may leave. Unset means all of them.
+	Categories []residencyv1alpha1.DataCategory `json:"categories,omitempty"`
+	// stores lists the ConsentStores of which nothing may leave, as namespace/name. Unset means
+	// all of them.
+	Stores []string `json:"stores,omitempty"`
 }
 
 // HoldScopeApplyConfiguration constructs a declarative configuration of the HoldScope type for use with
@@ -38,6 +50,36 @@ func (b *HoldScopeApplyConfiguration) WithPolicies(values ...string) *HoldScopeA
 func (b *HoldScopeApplyConfiguration) WithRecipients(values ...string) *HoldScopeApplyConfiguration {
 	for i := range values {
 		b.Recipients = append(b.Recipients, values[i])
+	}
+	return b
+}
+
+// WithCountries adds the given value to the Countries field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Countries field.
+func (b *HoldScopeApplyConfiguration) WithCountries(values ...string) *HoldScopeApplyConfiguration {
+	for i := range values {
+		b.Countries = append(b.Countries, values[i])
+	}
+	return b
+}
+
+// WithCategories adds the given value to the Categories field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Categories field.
+func (b *HoldScopeApplyConfiguration) WithCategories(values ...residencyv1alpha1.DataCategory) *HoldScopeApplyConfiguration {
+	for i := range values {
+		b.Categories = append(b.Categories, values[i])
+	}
+	return b
+}
+
+// WithStores adds the given value to the Stores field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Stores field.
+func (b *HoldScopeApplyConfiguration) WithStores(values ...string) *HoldScopeApplyConfiguration {
+	for i := range values {
+		b.Stores = append(b.Stores, values[i])
 	}
 	return b
 }

@@ -23,6 +23,9 @@ type MechanismScopeApplyConfiguration struct {
 	Categories []residencyv1alpha1.DataCategory `json:"categories,omitempty"`
 	// maxPersons is the largest number of people in a year.
 	MaxPersons *int64 `json:"maxPersons,omitempty"`
+	// retentionDays is how long a recipient may keep the data, in days. Unset means that the
+	// mechanism does not limit it.
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
 }
 
 // MechanismScopeApplyConfiguration constructs a declarative configuration of the MechanismScope type for use with
@@ -66,5 +69,13 @@ func (b *MechanismScopeApplyConfiguration) WithCategories(values ...residencyv1a
 // If called multiple times, the MaxPersons field is set to the value of the last call.
 func (b *MechanismScopeApplyConfiguration) WithMaxPersons(value int64) *MechanismScopeApplyConfiguration {
 	b.MaxPersons = &value
+	return b
+}
+
+// WithRetentionDays sets the RetentionDays field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RetentionDays field is set to the value of the last call.
+func (b *MechanismScopeApplyConfiguration) WithRetentionDays(value int32) *MechanismScopeApplyConfiguration {
+	b.RetentionDays = &value
 	return b
 }

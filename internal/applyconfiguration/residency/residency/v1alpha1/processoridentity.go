@@ -21,6 +21,9 @@ type ProcessorIdentityApplyConfiguration struct {
 	// ciioStatus says whether the entity operates critical information infrastructure.
 	// Unknown refuses every transfer.
 	CIIOStatus *residencyv1alpha1.CIIOStatus `json:"ciioStatus,omitempty"`
+	// city is where the entity is registered, in lower case, such as shenzhen. A contract of the
+	// Greater Bay Area needs it. Unset means that it is not said.
+	City *string `json:"city,omitempty"`
 }
 
 // ProcessorIdentityApplyConfiguration constructs a declarative configuration of the ProcessorIdentity type for use with
@@ -50,5 +53,13 @@ func (b *ProcessorIdentityApplyConfiguration) WithContact(value string) *Process
 // If called multiple times, the CIIOStatus field is set to the value of the last call.
 func (b *ProcessorIdentityApplyConfiguration) WithCIIOStatus(value residencyv1alpha1.CIIOStatus) *ProcessorIdentityApplyConfiguration {
 	b.CIIOStatus = &value
+	return b
+}
+
+// WithCity sets the City field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the City field is set to the value of the last call.
+func (b *ProcessorIdentityApplyConfiguration) WithCity(value string) *ProcessorIdentityApplyConfiguration {
+	b.City = &value
 	return b
 }

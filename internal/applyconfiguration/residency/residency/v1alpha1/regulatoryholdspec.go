@@ -18,6 +18,8 @@ import (
 type RegulatoryHoldSpecApplyConfiguration struct {
 	// authority is who ordered it. It cannot change.
 	Authority *residencyv1alpha1.HoldAuthority `json:"authority,omitempty"`
+	// type is the kind of order. Unset means Order.
+	Type *residencyv1alpha1.HoldType `json:"type,omitempty"`
 	// reference is the number of the order. It cannot change.
 	Reference *string `json:"reference,omitempty"`
 	// effectiveTime is when the order takes effect.
@@ -39,6 +41,14 @@ func RegulatoryHoldSpec() *RegulatoryHoldSpecApplyConfiguration {
 // If called multiple times, the Authority field is set to the value of the last call.
 func (b *RegulatoryHoldSpecApplyConfiguration) WithAuthority(value residencyv1alpha1.HoldAuthority) *RegulatoryHoldSpecApplyConfiguration {
 	b.Authority = &value
+	return b
+}
+
+// WithType sets the Type field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Type field is set to the value of the last call.
+func (b *RegulatoryHoldSpecApplyConfiguration) WithType(value residencyv1alpha1.HoldType) *RegulatoryHoldSpecApplyConfiguration {
+	b.Type = &value
 	return b
 }
 

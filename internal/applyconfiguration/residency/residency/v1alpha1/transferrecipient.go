@@ -20,6 +20,17 @@ type TransferRecipientApplyConfiguration struct {
 	Country *string `json:"country,omitempty"`
 	// role says in what role it receives them.
 	Role *residencyv1alpha1.RecipientRole `json:"role,omitempty"`
+	// retentionDays is how long it keeps the records, in days. Unset means that it is not said,
+	// which a mechanism that limits the time does not accept.
+	RetentionDays *int32 `json:"retentionDays,omitempty"`
+	// onwardTo lists the countries of those to whom it passes the records on.
+	OnwardTo []string `json:"onwardTo,omitempty"`
+	// authority says that it is a court or an authority of another country. Unset means that it
+	// is none.
+	Authority *residencyv1alpha1.RecipientAuthority `json:"authority,omitempty"`
+	// approval is the number under which the competent authority allowed records to go to a
+	// foreign one. Unset refuses that.
+	Approval *string `json:"approval,omitempty"`
 }
 
 // TransferRecipientApplyConfiguration constructs a declarative configuration of the TransferRecipient type for use with
@@ -49,5 +60,39 @@ func (b *TransferRecipientApplyConfiguration) WithCountry(value string) *Transfe
 // If called multiple times, the Role field is set to the value of the last call.
 func (b *TransferRecipientApplyConfiguration) WithRole(value residencyv1alpha1.RecipientRole) *TransferRecipientApplyConfiguration {
 	b.Role = &value
+	return b
+}
+
+// WithRetentionDays sets the RetentionDays field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RetentionDays field is set to the value of the last call.
+func (b *TransferRecipientApplyConfiguration) WithRetentionDays(value int32) *TransferRecipientApplyConfiguration {
+	b.RetentionDays = &value
+	return b
+}
+
+// WithOnwardTo adds the given value to the OnwardTo field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the OnwardTo field.
+func (b *TransferRecipientApplyConfiguration) WithOnwardTo(values ...string) *TransferRecipientApplyConfiguration {
+	for i := range values {
+		b.OnwardTo = append(b.OnwardTo, values[i])
+	}
+	return b
+}
+
+// WithAuthority sets the Authority field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Authority field is set to the value of the last call.
+func (b *TransferRecipientApplyConfiguration) WithAuthority(value residencyv1alpha1.RecipientAuthority) *TransferRecipientApplyConfiguration {
+	b.Authority = &value
+	return b
+}
+
+// WithApproval sets the Approval field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Approval field is set to the value of the last call.
+func (b *TransferRecipientApplyConfiguration) WithApproval(value string) *TransferRecipientApplyConfiguration {
+	b.Approval = &value
 	return b
 }
