@@ -61,6 +61,7 @@ type StoreState struct {
 	Stale                   string         // people whose consents are to an older notice
 	Notice                  notice.Version // the newest one taken; a store does not go back
 	NoticeRefused           bool
+	NoticeRefusal           string // what Status says of every notice, if anything
 
 	Bundle    *storev1.Bundle // the last one taken
 	Planned   []*storev1.RunSpec
@@ -136,7 +137,8 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 		LedgerId: s.state.LedgerID, Subjects: s.state.Subjects, LogSize: 7, LogRoot: "abcd", SizeBytes: 4096,
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
 		Requests:       s.state.Requests,
-		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused, StaleConsents: s.state.Stale,
+		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused || s.state.NoticeRefusal != "",
+		NoticeRefusal: s.state.NoticeRefusal, StaleConsents: s.state.Stale,
 	}, nil
 }
 

@@ -74,6 +74,9 @@ type Ledger interface {
 
 	RecordEvent(ctx context.Context, e Event) (Recorded, error)
 	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
+	// RecordLook notes that the notice is about to be shown, once a day for each viewer, text and
+	// language. Who was not known before is from then on.
+	RecordLook(ctx context.Context, k Look) error
 	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
 
 	// AskGuardian makes the link by which a guardian may answer; an earlier one ends.
@@ -135,9 +138,11 @@ type Status struct {
 
 	// Notice is the newest text that the ledger has taken; zero: none.
 	Notice notice.Version
-	// NoticeRefused: the notice of the present view goes back, or is another text under a
-	// number that people have agreed to. The ledger goes on with what it had.
+	// NoticeRefused: the notice of the present view goes back, is another text under a number
+	// that people have agreed to, or is not what its hash says. The ledger goes on with what it
+	// had. NoticeRefusal is why: RefusedRevision or RefusedHash.
 	NoticeRefused bool
+	NoticeRefusal string
 	StaleConsents int64 // people who agreed to an older text, and not to this one
 	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
 	VerifierKey, Checkpoint string

@@ -728,6 +728,7 @@ func (in *PrivacyNoticeSpec) DeepCopyInto(out *PrivacyNoticeSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	out.StoragePlaceText = in.StoragePlaceText
 	out.Rights = in.Rights
 	out.Refusal = in.Refusal
 	out.Method = in.Method

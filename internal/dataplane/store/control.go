@@ -39,8 +39,9 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		BundleHash: s.ViewHash, BundleIssuedAt: timestamp(s.ViewIssued), Year: int64(s.Year),
 		NonSensitivePersons: subject.People(s.Counter.NonSensitive), SensitivePersons: subject.People(s.Counter.Sensitive),
 		Requests:       requestCountsOf(s.Requests),
-		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, StaleConsents: subject.People(s.StaleConsents),
-		VerifierKey: s.VerifierKey, Checkpoint: s.Checkpoint,
+		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, NoticeRefusal: s.NoticeRefusal,
+		StaleConsents: subject.People(s.StaleConsents),
+		VerifierKey:   s.VerifierKey, Checkpoint: s.Checkpoint,
 	}, nil
 }
 

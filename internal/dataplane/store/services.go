@@ -69,6 +69,25 @@ func choicesFor(items []store.Choice) (out []*storev1.Choice) {
 	return out
 }
 
+// RecordShown notes that the notice is about to be shown.
+func (i *intake) RecordShown(ctx context.Context, r *storev1.RecordShownRequest) (*storev1.RecordShownResponse, error) {
+	who, err := person(ctx, r.GetAccount(), r.GetOpenId())
+	if err != nil {
+		return nil, err
+	}
+	k := store.Look{Account: r.GetAccount(), Who: who, Revision: r.GetNoticeRevision(), Language: r.GetLanguage()}
+	switch secret := r.GetSecret(); {
+	case len(r.GetLanguage()) > 16 || (len(secret) != 0 && len(secret) != 32):
+		return nil, store.ErrInvalid
+	case len(secret) == 32:
+		k.Link = (*[32]byte)(secret)
+	}
+	if err := i.ledger.RecordLook(ctx, k); err != nil {
+		return nil, err
+	}
+	return &storev1.RecordShownResponse{}, nil
+}
+
 // RecordChoices stores the page's answers.
 func (i *intake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequest) (*storev1.RecordChoicesResponse, error) {
 	if err := scoped(ctx, name, r.GetAccount()); err != nil {

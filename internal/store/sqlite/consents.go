@@ -60,7 +60,7 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
-		if err := t.show(ctx, l.View()); err != nil {
+		if err := t.answering(ctx, l.View(), viewer{id: id, account: c.Account, language: c.Language}); err != nil {
 			return err
 		}
 		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
 )
 
 // errClosed says that the ledger is closing.
@@ -45,6 +47,8 @@ type tx struct {
 	job     *job
 	entries *[]entry
 	shown   string // hash of what the person had before their eyes, if anything
+	looked  int64  // the number of that look
+	by      consent.Control
 }
 
 func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {

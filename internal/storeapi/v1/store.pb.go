@@ -237,9 +237,10 @@ type Notice struct {
 	Complaints        map[string]string      `protobuf:"bytes,15,rep,name=complaints,proto3" json:"complaints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only name, revision and content_hash are told: the store shows the text that it keeps of
 	// them. It is so while a newer revision is not complete.
-	TextKept      bool `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TextKept         bool              `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
+	StoragePlaceText map[string]string `protobuf:"bytes,17,rep,name=storage_place_text,json=storagePlaceText,proto3" json:"storage_place_text,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language; empty: storage_place for everyone
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
@@ -382,6 +383,13 @@ func (x *Notice) GetTextKept() bool {
 		return x.TextKept
 	}
 	return false
+}
+
+func (x *Notice) GetStoragePlaceText() map[string]string {
+	if x != nil {
+		return x.StoragePlaceText
+	}
+	return nil
 }
 
 type Purpose struct {
@@ -1195,9 +1203,10 @@ type GetStatusResponse struct {
 	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
 	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
 	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
-	// The notice pushed last goes back, or is another text under a number that people have
-	// agreed to: the store did not take it, and goes on with what it had.
+	// The notice pushed last goes back, is another text under a number that people have agreed
+	// to, or is not what its hash says: the store did not take it, and goes on with what it had.
 	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
+	NoticeRefusal string `protobuf:"bytes,23,opt,name=notice_refusal,json=noticeRefusal,proto3" json:"notice_refusal,omitempty"` // why: NoticeRevision, NoticeHashMismatch
 	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
 	VerifierKey   string `protobuf:"bytes,21,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`       // opens the log's checkpoints
 	Checkpoint    string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                            // signed note over log_size and log_root
@@ -1331,6 +1340,13 @@ func (x *GetStatusResponse) GetNoticeRefused() bool {
 		return x.NoticeRefused
 	}
 	return false
+}
+
+func (x *GetStatusResponse) GetNoticeRefusal() string {
+	if x != nil {
+		return x.NoticeRefusal
+	}
+	return ""
 }
 
 func (x *GetStatusResponse) GetStaleConsents() string {
@@ -3332,6 +3348,118 @@ func (x *Choice) GetGranted() bool {
 	return false
 }
 
+type RecordShownRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId         string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of who looks
+	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Language       string                 `protobuf:"bytes,4,opt,name=language,proto3" json:"language,omitempty"`
+	Secret         []byte                 `protobuf:"bytes,5,opt,name=secret,proto3" json:"secret,omitempty"` // of a guardian's link; empty: the person's own page
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RecordShownRequest) Reset() {
+	*x = RecordShownRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordShownRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordShownRequest) ProtoMessage() {}
+
+func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordShownRequest.ProtoReflect.Descriptor instead.
+func (*RecordShownRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RecordShownRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *RecordShownRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type RecordShownResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordShownResponse) Reset() {
+	*x = RecordShownResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordShownResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordShownResponse) ProtoMessage() {}
+
+func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordShownResponse.ProtoReflect.Descriptor instead.
+func (*RecordShownResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+}
+
 type RecordChoicesRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -3346,7 +3474,7 @@ type RecordChoicesRequest struct {
 
 func (x *RecordChoicesRequest) Reset() {
 	*x = RecordChoicesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3486,7 @@ func (x *RecordChoicesRequest) String() string {
 func (*RecordChoicesRequest) ProtoMessage() {}
 
 func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3499,7 @@ func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesRequest.ProtoReflect.Descriptor instead.
 func (*RecordChoicesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RecordChoicesRequest) GetAccount() string {
@@ -3426,7 +3554,7 @@ type RecordChoicesResponse struct {
 
 func (x *RecordChoicesResponse) Reset() {
 	*x = RecordChoicesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3438,7 +3566,7 @@ func (x *RecordChoicesResponse) String() string {
 func (*RecordChoicesResponse) ProtoMessage() {}
 
 func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3451,7 +3579,7 @@ func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesResponse.ProtoReflect.Descriptor instead.
 func (*RecordChoicesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
@@ -3479,7 +3607,7 @@ type AskGuardianRequest struct {
 
 func (x *AskGuardianRequest) Reset() {
 	*x = AskGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3491,7 +3619,7 @@ func (x *AskGuardianRequest) String() string {
 func (*AskGuardianRequest) ProtoMessage() {}
 
 func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3504,7 +3632,7 @@ func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AskGuardianRequest) GetAccount() string {
@@ -3536,7 +3664,7 @@ type AskGuardianResponse struct {
 
 func (x *AskGuardianResponse) Reset() {
 	*x = AskGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3676,7 @@ func (x *AskGuardianResponse) String() string {
 func (*AskGuardianResponse) ProtoMessage() {}
 
 func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3689,7 @@ func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 type GetGuardianCaseRequest struct {
@@ -3575,7 +3703,7 @@ type GetGuardianCaseRequest struct {
 
 func (x *GetGuardianCaseRequest) Reset() {
 	*x = GetGuardianCaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3587,7 +3715,7 @@ func (x *GetGuardianCaseRequest) String() string {
 func (*GetGuardianCaseRequest) ProtoMessage() {}
 
 func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3600,7 +3728,7 @@ func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetGuardianCaseRequest) GetAccount() string {
@@ -3636,7 +3764,7 @@ type GetGuardianCaseResponse struct {
 
 func (x *GetGuardianCaseResponse) Reset() {
 	*x = GetGuardianCaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +3776,7 @@ func (x *GetGuardianCaseResponse) String() string {
 func (*GetGuardianCaseResponse) ProtoMessage() {}
 
 func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +3789,7 @@ func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetGuardianCaseResponse) GetNotice() *Notice {
@@ -3707,7 +3835,7 @@ type AnswerGuardianRequest struct {
 
 func (x *AnswerGuardianRequest) Reset() {
 	*x = AnswerGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3719,7 +3847,7 @@ func (x *AnswerGuardianRequest) String() string {
 func (*AnswerGuardianRequest) ProtoMessage() {}
 
 func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3732,7 +3860,7 @@ func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *AnswerGuardianRequest) GetAccount() string {
@@ -3793,7 +3921,7 @@ type AnswerGuardianResponse struct {
 
 func (x *AnswerGuardianResponse) Reset() {
 	*x = AnswerGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3805,7 +3933,7 @@ func (x *AnswerGuardianResponse) String() string {
 func (*AnswerGuardianResponse) ProtoMessage() {}
 
 func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3818,7 +3946,7 @@ func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AnswerGuardianResponse) GetAcknowledged() bool {
@@ -3839,7 +3967,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3851,7 +3979,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3864,7 +3992,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -3900,7 +4028,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3912,7 +4040,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3925,7 +4053,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -3968,7 +4096,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3980,7 +4108,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3993,7 +4121,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -4034,7 +4162,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4046,7 +4174,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4059,7 +4187,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -4088,7 +4216,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4100,7 +4228,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4113,7 +4241,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -4152,7 +4280,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4164,7 +4292,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4177,7 +4305,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 type ReconcileRequest struct {
@@ -4190,7 +4318,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4202,7 +4330,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4215,7 +4343,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -4242,7 +4370,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4254,7 +4382,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4267,7 +4395,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Received) GetOpenId() string {
@@ -4300,7 +4428,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4312,7 +4440,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4325,7 +4453,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -4393,7 +4521,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +4533,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +4546,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -4439,7 +4567,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4451,7 +4579,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4464,7 +4592,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -4498,7 +4626,7 @@ type LeasePartRequest struct {
 
 func (x *LeasePartRequest) Reset() {
 	*x = LeasePartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4510,7 +4638,7 @@ func (x *LeasePartRequest) String() string {
 func (*LeasePartRequest) ProtoMessage() {}
 
 func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4523,7 +4651,7 @@ func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartRequest.ProtoReflect.Descriptor instead.
 func (*LeasePartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *LeasePartRequest) GetTransferId() string {
@@ -4555,7 +4683,7 @@ type LeasePartResponse struct {
 
 func (x *LeasePartResponse) Reset() {
 	*x = LeasePartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4567,7 +4695,7 @@ func (x *LeasePartResponse) String() string {
 func (*LeasePartResponse) ProtoMessage() {}
 
 func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4580,7 +4708,7 @@ func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartResponse.ProtoReflect.Descriptor instead.
 func (*LeasePartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *LeasePartResponse) GetPart() int64 {
@@ -4646,7 +4774,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4658,7 +4786,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4671,7 +4799,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Part) GetPart() int64 {
@@ -4720,7 +4848,7 @@ type ReportPartRequest struct {
 
 func (x *ReportPartRequest) Reset() {
 	*x = ReportPartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4732,7 +4860,7 @@ func (x *ReportPartRequest) String() string {
 func (*ReportPartRequest) ProtoMessage() {}
 
 func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4745,7 +4873,7 @@ func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartRequest.ProtoReflect.Descriptor instead.
 func (*ReportPartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReportPartRequest) GetTransferId() string {
@@ -4777,7 +4905,7 @@ type ReportPartResponse struct {
 
 func (x *ReportPartResponse) Reset() {
 	*x = ReportPartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4789,7 +4917,7 @@ func (x *ReportPartResponse) String() string {
 func (*ReportPartResponse) ProtoMessage() {}
 
 func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4802,7 +4930,7 @@ func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartResponse.ProtoReflect.Descriptor instead.
 func (*ReportPartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
 }
 
 type ListPartsRequest struct {
@@ -4814,7 +4942,7 @@ type ListPartsRequest struct {
 
 func (x *ListPartsRequest) Reset() {
 	*x = ListPartsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4826,7 +4954,7 @@ func (x *ListPartsRequest) String() string {
 func (*ListPartsRequest) ProtoMessage() {}
 
 func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4839,7 +4967,7 @@ func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsRequest.ProtoReflect.Descriptor instead.
 func (*ListPartsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListPartsRequest) GetTransferId() string {
@@ -4858,7 +4986,7 @@ type ListPartsResponse struct {
 
 func (x *ListPartsResponse) Reset() {
 	*x = ListPartsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4870,7 +4998,7 @@ func (x *ListPartsResponse) String() string {
 func (*ListPartsResponse) ProtoMessage() {}
 
 func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4883,7 +5011,7 @@ func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsResponse.ProtoReflect.Descriptor instead.
 func (*ListPartsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListPartsResponse) GetParts() []*Part {
@@ -4903,7 +5031,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4915,7 +5043,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4928,7 +5056,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -4953,7 +5081,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4965,7 +5093,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4978,7 +5106,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -4994,7 +5122,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5006,7 +5134,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5019,7 +5147,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -5061,7 +5189,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5073,7 +5201,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5086,7 +5214,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -5119,7 +5247,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5131,7 +5259,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5144,7 +5272,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -5173,13 +5301,14 @@ type Record struct {
 	Requests      []*RequestEntry        `protobuf:"bytes,14,rep,name=requests,proto3" json:"requests,omitempty"`
 	Interactions  []*Interaction         `protobuf:"bytes,15,rep,name=interactions,proto3" json:"interactions,omitempty"`
 	Guardians     []*GuardianEntry       `protobuf:"bytes,16,rep,name=guardians,proto3" json:"guardians,omitempty"`
+	Shown         []*ShownEntry          `protobuf:"bytes,17,rep,name=shown,proto3" json:"shown,omitempty"` // when the notice was shown, the newest 1,000
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5191,7 +5320,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5204,7 +5333,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Record) GetKnown() bool {
@@ -5319,20 +5448,117 @@ func (x *Record) GetGuardians() []*GuardianEntry {
 	return nil
 }
 
-// GuardianEntry is what a guardian said, or was asked; not who it was.
-type GuardianEntry struct {
+func (x *Record) GetShown() []*ShownEntry {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
+}
+
+// ShownEntry is the notice before the eyes of the person, or of a guardian.
+type ShownEntry struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	State          string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
-	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
-	Relation       string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	At             *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,2,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Hash           string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"` // of what was shown, as in the receipt
+	Account        string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	Language       string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	Control        string                 `protobuf:"bytes,6,opt,name=control,proto3" json:"control,omitempty"` // page, guardian
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
+func (x *ShownEntry) Reset() {
+	*x = ShownEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShownEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShownEntry) ProtoMessage() {}
+
+func (x *ShownEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
+func (*ShownEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ShownEntry) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *ShownEntry) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetControl() string {
+	if x != nil {
+		return x.Control
+	}
+	return ""
+}
+
+// GuardianEntry is what a guardian said, or was asked; not who it was.
+type GuardianEntry struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	State              string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
+	At                 *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision     int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Relation           string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	Method             string                 `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`                              // OwnAccountLink
+	VerifiedAt         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=verified_at,json=verifiedAt,proto3" json:"verified_at,omitempty"`    // of who agreed
+	VerifierRef        string                 `protobuf:"bytes,7,opt,name=verifier_ref,json=verifierRef,proto3" json:"verifier_ref,omitempty"` // empty: nobody has answered
+	EvidenceCommitment string                 `protobuf:"bytes,8,opt,name=evidence_commitment,json=evidenceCommitment,proto3" json:"evidence_commitment,omitempty"`
+	SubjectAgeBand     string                 `protobuf:"bytes,9,opt,name=subject_age_band,json=subjectAgeBand,proto3" json:"subject_age_band,omitempty"` // as the person had told by then
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5344,7 +5570,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5357,7 +5583,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -5388,6 +5614,41 @@ func (x *GuardianEntry) GetRelation() string {
 	return ""
 }
 
+func (x *GuardianEntry) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetVerifiedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifiedAt
+	}
+	return nil
+}
+
+func (x *GuardianEntry) GetVerifierRef() string {
+	if x != nil {
+		return x.VerifierRef
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetEvidenceCommitment() string {
+	if x != nil {
+		return x.EvidenceCommitment
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetSubjectAgeBand() string {
+	if x != nil {
+		return x.SubjectAgeBand
+	}
+	return ""
+}
+
 type LeadStanding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
@@ -5399,7 +5660,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5411,7 +5672,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5424,7 +5685,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -5459,7 +5720,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5471,7 +5732,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5484,7 +5745,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Relation) GetAccount() string {
@@ -5519,7 +5780,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5531,7 +5792,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5544,7 +5805,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Grant) GetAccount() string {
@@ -5579,13 +5840,14 @@ type ConsentEntry struct {
 	Control        string                 `protobuf:"bytes,7,opt,name=control,proto3" json:"control,omitempty"`
 	Ends           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ends,proto3" json:"ends,omitempty"`
 	Separate       bool                   `protobuf:"varint,9,opt,name=separate,proto3" json:"separate,omitempty"`
+	NotUsed        string                 `protobuf:"bytes,10,opt,name=not_used,json=notUsed,proto3" json:"not_used,omitempty"` // why a yes is kept and not used: MinorAutomatedMarketing, AgeUnknown
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5597,7 +5859,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5610,7 +5872,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -5676,6 +5938,13 @@ func (x *ConsentEntry) GetSeparate() bool {
 	return false
 }
 
+func (x *ConsentEntry) GetNotUsed() string {
+	if x != nil {
+		return x.NotUsed
+	}
+	return ""
+}
+
 type MessageEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Campaign      string                 `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
@@ -5688,7 +5957,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5700,7 +5969,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5713,7 +5982,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -5763,7 +6032,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5775,7 +6044,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5788,7 +6057,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -5881,7 +6150,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5893,7 +6162,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5906,7 +6175,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -5955,7 +6224,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5967,7 +6236,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5980,7 +6249,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Interaction) GetKind() string {
@@ -6016,7 +6285,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6028,7 +6297,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6041,7 +6310,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -6081,7 +6350,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6093,7 +6362,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6106,7 +6375,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -6127,7 +6396,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6139,7 +6408,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6152,7 +6421,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -6186,7 +6455,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6198,7 +6467,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6211,7 +6480,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -6238,7 +6507,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6250,7 +6519,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6263,7 +6532,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -6289,7 +6558,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6301,7 +6570,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6314,7 +6583,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -6334,7 +6603,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6346,7 +6615,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6359,7 +6628,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -6386,7 +6655,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6398,7 +6667,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6411,7 +6680,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -6436,7 +6705,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6448,7 +6717,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6461,7 +6730,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 type ListRequestsResponse struct {
@@ -6473,7 +6742,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6485,7 +6754,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6498,7 +6767,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -6519,7 +6788,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6531,7 +6800,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6544,7 +6813,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -6578,7 +6847,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6590,7 +6859,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6603,7 +6872,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -6628,7 +6897,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6640,7 +6909,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6653,7 +6922,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 type FetchRecordRequest struct {
@@ -6667,7 +6936,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6679,7 +6948,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6692,7 +6961,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -6725,7 +6994,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6737,7 +7006,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6750,7 +7019,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -6770,7 +7039,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6782,7 +7051,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6795,7 +7064,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -6822,7 +7091,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6834,7 +7103,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6847,7 +7116,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -6874,7 +7143,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6886,7 +7155,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6899,7 +7168,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -6927,7 +7196,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6939,7 +7208,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6952,7 +7221,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -6989,7 +7258,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7001,7 +7270,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7014,7 +7283,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -7064,7 +7333,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7076,7 +7345,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7089,7 +7358,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -7146,7 +7415,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
 	"ciioStatus\x12\x12\n" +
-	"\x04city\x18\a \x01(\tR\x04city\"\xb3\t\n" +
+	"\x04city\x18\a \x01(\tR\x04city\"\xd6\n" +
+	"\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12%\n" +
@@ -7170,7 +7440,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"complaints\x18\x0f \x03(\v2(.maodian.store.v1.Notice.ComplaintsEntryR\n" +
 	"complaints\x12\x1b\n" +
-	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x1a9\n" +
+	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x12\\\n" +
+	"\x12storage_place_text\x18\x11 \x03(\v2..maodian.store.v1.Notice.StoragePlaceTextEntryR\x10storagePlaceText\x1a9\n" +
 	"\vRightsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -7187,6 +7458,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
 	"\x0fComplaintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15StoragePlaceTextEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x03\n" +
 	"\aPurpose\x12\x12\n" +
@@ -7277,7 +7551,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xa4\x05\n" +
+	"\x10GetStatusRequest\"\xcb\x05\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -7296,6 +7570,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
+	"\x0enotice_refusal\x18\x17 \x01(\tR\rnoticeRefusal\x12%\n" +
 	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\x12!\n" +
 	"\fverifier_key\x18\x15 \x01(\tR\vverifierKey\x12\x1e\n" +
 	"\n" +
@@ -7472,7 +7747,14 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06Choice\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x18\n" +
-	"\agranted\x18\x03 \x01(\bR\agranted\"\xe2\x01\n" +
+	"\agranted\x18\x03 \x01(\bR\agranted\"\xae\x01\n" +
+	"\x12RecordShownRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
+	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
+	"\blanguage\x18\x04 \x01(\tR\blanguage\x12\x1b\n" +
+	"\x06secret\x18\x05 \x01(\fB\x03\x80\x01\x01R\x06secret\"\x15\n" +
+	"\x13RecordShownResponse\"\xe2\x01\n" +
 	"\x14RecordChoicesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
@@ -7605,7 +7887,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
 	"\x02as\x18\x03 \x01(\tR\x02as\"E\n" +
 	"\x11GetRecordResponse\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\x97\x06\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\xcb\x06\n" +
 	"\x06Record\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x120\n" +
 	"\x06notice\x18\x02 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x120\n" +
@@ -7623,12 +7905,27 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\tpassed_on\x18\r \x03(\v2\x1a.maodian.store.v1.PassedOnR\bpassedOn\x12:\n" +
 	"\brequests\x18\x0e \x03(\v2\x1e.maodian.store.v1.RequestEntryR\brequests\x12F\n" +
 	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\x12=\n" +
-	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\"\x96\x01\n" +
+	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\x122\n" +
+	"\x05shown\x18\x11 \x03(\v2\x1c.maodian.store.v1.ShownEntryR\x05shown\"\xc5\x01\n" +
+	"\n" +
+	"ShownEntry\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fnotice_revision\x18\x02 \x01(\x03R\x0enoticeRevision\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x18\n" +
+	"\acontrol\x18\x06 \x01(\tR\acontrol\"\xe9\x02\n" +
 	"\rGuardianEntry\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
-	"\brelation\x18\x04 \x01(\tR\brelation\"R\n" +
+	"\brelation\x18\x04 \x01(\tR\brelation\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\x12;\n" +
+	"\vverified_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"verifiedAt\x12!\n" +
+	"\fverifier_ref\x18\a \x01(\tR\vverifierRef\x12/\n" +
+	"\x13evidence_commitment\x18\b \x01(\tR\x12evidenceCommitment\x12(\n" +
+	"\x10subject_age_band\x18\t \x01(\tR\x0esubjectAgeBand\"R\n" +
 	"\fLeadStanding\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x16\n" +
@@ -7641,7 +7938,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
 	"templateId\x12\x1c\n" +
-	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xb5\x02\n" +
+	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xd0\x02\n" +
 	"\fConsentEntry\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x16\n" +
@@ -7651,7 +7948,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\blanguage\x18\x06 \x01(\tR\blanguage\x12\x18\n" +
 	"\acontrol\x18\a \x01(\tR\acontrol\x12.\n" +
 	"\x04ends\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x1a\n" +
-	"\bseparate\x18\t \x01(\bR\bseparate\"\x8a\x01\n" +
+	"\bseparate\x18\t \x01(\bR\bseparate\x12\x19\n" +
+	"\bnot_used\x18\n" +
+	" \x01(\tR\anotUsed\"\x8a\x01\n" +
 	"\fMessageEntry\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12*\n" +
@@ -7759,10 +8058,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12Z\n" +
 	"\vGetCounters\x12$.maodian.store.v1.GetCountersRequest\x1a%.maodian.store.v1.GetCountersResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xa4\b\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\x80\t\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
-	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
+	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12Z\n" +
+	"\vRecordShown\x12$.maodian.store.v1.RecordShownRequest\x1a%.maodian.store.v1.RecordShownResponse\x12`\n" +
 	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12T\n" +
 	"\tGetRecord\x12\".maodian.store.v1.GetRecordRequest\x1a#.maodian.store.v1.GetRecordResponse\x12`\n" +
 	"\rCorrectRecord\x12&.maodian.store.v1.CorrectRecordRequest\x1a'.maodian.store.v1.CorrectRecordResponse\x12Z\n" +
@@ -7803,7 +8103,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 115)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -7848,247 +8148,257 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*GetPreferencesRequest)(nil),    // 40: maodian.store.v1.GetPreferencesRequest
 	(*GetPreferencesResponse)(nil),   // 41: maodian.store.v1.GetPreferencesResponse
 	(*Choice)(nil),                   // 42: maodian.store.v1.Choice
-	(*RecordChoicesRequest)(nil),     // 43: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),    // 44: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),       // 45: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),      // 46: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),   // 47: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),  // 48: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),    // 49: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),   // 50: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),             // 51: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 52: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 53: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 54: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 55: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 56: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 57: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 58: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 59: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 60: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 61: maodian.store.v1.StartTransferResponse
-	(*LeasePartRequest)(nil),         // 62: maodian.store.v1.LeasePartRequest
-	(*LeasePartResponse)(nil),        // 63: maodian.store.v1.LeasePartResponse
-	(*Part)(nil),                     // 64: maodian.store.v1.Part
-	(*ReportPartRequest)(nil),        // 65: maodian.store.v1.ReportPartRequest
-	(*ReportPartResponse)(nil),       // 66: maodian.store.v1.ReportPartResponse
-	(*ListPartsRequest)(nil),         // 67: maodian.store.v1.ListPartsRequest
-	(*ListPartsResponse)(nil),        // 68: maodian.store.v1.ListPartsResponse
-	(*FinishTransferRequest)(nil),    // 69: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 70: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),            // 71: maodian.store.v1.RequestCounts
-	(*GetRecordRequest)(nil),         // 72: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),        // 73: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                   // 74: maodian.store.v1.Record
-	(*GuardianEntry)(nil),            // 75: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),             // 76: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                 // 77: maodian.store.v1.Relation
-	(*Grant)(nil),                    // 78: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),             // 79: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),             // 80: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                 // 81: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),             // 82: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),              // 83: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),     // 84: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),    // 85: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),       // 86: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),      // 87: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),        // 88: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),       // 89: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),       // 90: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),      // 91: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),      // 92: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 93: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),              // 94: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),     // 95: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),    // 96: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),       // 97: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),      // 98: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),      // 99: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),     // 100: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),      // 101: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),           // 102: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),          // 103: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),     // 104: maodian.store.v1.ImportPeopleResponse
-	nil,                              // 105: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 106: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 107: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 108: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 109: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 110: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 111: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 112: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 113: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 114: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 115: google.protobuf.Timestamp
+	(*RecordShownRequest)(nil),       // 43: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),      // 44: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),     // 45: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),    // 46: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),       // 47: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),      // 48: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),   // 49: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),  // 50: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),    // 51: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),   // 52: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),             // 53: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),            // 54: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                   // 55: maodian.store.v1.Permit
+	(*ReportRequest)(nil),            // 56: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                  // 57: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),           // 58: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),         // 59: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                 // 60: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),        // 61: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),     // 62: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),    // 63: maodian.store.v1.StartTransferResponse
+	(*LeasePartRequest)(nil),         // 64: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),        // 65: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                     // 66: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),        // 67: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),       // 68: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),         // 69: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),        // 70: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),    // 71: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),   // 72: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),            // 73: maodian.store.v1.RequestCounts
+	(*GetRecordRequest)(nil),         // 74: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),        // 75: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                   // 76: maodian.store.v1.Record
+	(*ShownEntry)(nil),               // 77: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),            // 78: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),             // 79: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                 // 80: maodian.store.v1.Relation
+	(*Grant)(nil),                    // 81: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),             // 82: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),             // 83: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                 // 84: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),             // 85: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),              // 86: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),     // 87: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),    // 88: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),       // 89: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),      // 90: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),        // 91: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),       // 92: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),       // 93: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),      // 94: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),      // 95: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 96: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),              // 97: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),     // 98: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),    // 99: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),       // 100: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),      // 101: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),      // 102: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),     // 103: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),      // 104: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),           // 105: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),          // 106: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),     // 107: maodian.store.v1.ImportPeopleResponse
+	nil,                              // 108: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 109: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 110: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 111: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 112: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 113: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 114: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                              // 115: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 116: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 117: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 118: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 119: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	115, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	119, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	105, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	106, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	108, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	109, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	107, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	108, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	109, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	110, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	111, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	112, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	113, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	114, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	115, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	115, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	115, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	115, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	115, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	115, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	71,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	115, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	115, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	29,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 36: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
-	28,  // 37: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
-	115, // 38: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	115, // 39: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	29,  // 40: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 41: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
-	34,  // 42: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	34,  // 43: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	35,  // 44: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 45: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 46: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	115, // 47: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	38,  // 48: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 49: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 50: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	42,  // 51: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 52: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 53: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	53,  // 54: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	115, // 55: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	55,  // 56: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	58,  // 57: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	35,  // 58: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	115, // 59: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
-	64,  // 60: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
-	64,  // 61: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	36,  // 62: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	115, // 63: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	74,  // 64: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 65: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	115, // 66: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	115, // 67: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	76,  // 68: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	77,  // 69: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	78,  // 70: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	79,  // 71: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	80,  // 72: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	81,  // 73: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	82,  // 74: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	83,  // 75: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	75,  // 76: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	115, // 77: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	115, // 78: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	115, // 79: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	115, // 80: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	115, // 81: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	115, // 82: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	115, // 83: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	115, // 84: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	115, // 85: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	115, // 86: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	74,  // 87: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	82,  // 88: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	94,  // 89: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	82,  // 90: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	74,  // 91: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	102, // 92: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	103, // 93: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	115, // 94: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 95: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 96: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 97: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 98: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 99: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 100: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 101: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 102: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 103: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	37,  // 104: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	40,  // 105: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	43,  // 106: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	72,  // 107: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	84,  // 108: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	86,  // 109: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	90,  // 110: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	45,  // 111: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	47,  // 112: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	49,  // 113: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	88,  // 114: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	51,  // 115: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	54,  // 116: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	57,  // 117: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	60,  // 118: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	62,  // 119: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	65,  // 120: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	67,  // 121: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	69,  // 122: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	92,  // 123: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	95,  // 124: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	97,  // 125: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	99,  // 126: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	101, // 127: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 128: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 129: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 130: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 131: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 132: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 133: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 134: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 135: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 136: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	39,  // 137: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	41,  // 138: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	44,  // 139: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	73,  // 140: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	85,  // 141: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	87,  // 142: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	91,  // 143: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	46,  // 144: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	48,  // 145: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	50,  // 146: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	89,  // 147: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	52,  // 148: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	56,  // 149: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	59,  // 150: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	61,  // 151: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	63,  // 152: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	66,  // 153: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	68,  // 154: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	70,  // 155: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	93,  // 156: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	96,  // 157: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	98,  // 158: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	100, // 159: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	104, // 160: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	128, // [128:161] is the sub-list for method output_type
-	95,  // [95:128] is the sub-list for method input_type
-	95,  // [95:95] is the sub-list for extension type_name
-	95,  // [95:95] is the sub-list for extension extendee
-	0,   // [0:95] is the sub-list for field type_name
+	110, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	111, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	112, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	113, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	114, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	115, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	116, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	117, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	118, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	119, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	119, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	119, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	119, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	119, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	119, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	73,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	119, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	119, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 32: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 33: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 34: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 35: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	29,  // 36: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 37: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
+	28,  // 38: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
+	119, // 39: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	119, // 40: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	29,  // 41: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 42: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
+	34,  // 43: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	34,  // 44: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	35,  // 45: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 46: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	36,  // 47: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	119, // 48: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	38,  // 49: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 50: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 51: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	42,  // 52: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 53: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 54: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	55,  // 55: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	119, // 56: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	57,  // 57: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	60,  // 58: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	35,  // 59: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	119, // 60: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	66,  // 61: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	66,  // 62: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	36,  // 63: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	119, // 64: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	76,  // 65: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 66: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	119, // 67: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	119, // 68: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	79,  // 69: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	80,  // 70: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	81,  // 71: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	82,  // 72: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	83,  // 73: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	84,  // 74: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	85,  // 75: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	86,  // 76: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	78,  // 77: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	77,  // 78: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	119, // 79: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 80: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 81: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	119, // 82: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 83: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	119, // 84: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 85: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	119, // 86: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	119, // 87: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	119, // 88: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	119, // 89: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	119, // 90: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	76,  // 91: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	85,  // 92: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	97,  // 93: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	85,  // 94: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	76,  // 95: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	105, // 96: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	106, // 97: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	119, // 98: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 99: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 100: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 101: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 102: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 103: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 104: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 105: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 106: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 107: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	37,  // 108: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	40,  // 109: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	43,  // 110: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	45,  // 111: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	74,  // 112: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	87,  // 113: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	89,  // 114: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	93,  // 115: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	47,  // 116: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	49,  // 117: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	51,  // 118: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	91,  // 119: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	53,  // 120: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	56,  // 121: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	59,  // 122: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	62,  // 123: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	64,  // 124: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	67,  // 125: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	69,  // 126: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	71,  // 127: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	95,  // 128: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	98,  // 129: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	100, // 130: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	102, // 131: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	104, // 132: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 133: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 134: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 135: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 136: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 137: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 138: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 139: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 140: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 141: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	39,  // 142: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	41,  // 143: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	44,  // 144: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	46,  // 145: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	75,  // 146: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	88,  // 147: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	90,  // 148: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	94,  // 149: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	48,  // 150: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	50,  // 151: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	52,  // 152: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	92,  // 153: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	54,  // 154: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	58,  // 155: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	61,  // 156: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	63,  // 157: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	65,  // 158: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	68,  // 159: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	70,  // 160: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	72,  // 161: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	96,  // 162: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	99,  // 163: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	101, // 164: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	103, // 165: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	107, // 166: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	133, // [133:167] is the sub-list for method output_type
+	99,  // [99:133] is the sub-list for method input_type
+	99,  // [99:99] is the sub-list for extension type_name
+	99,  // [99:99] is the sub-list for extension extendee
+	0,   // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -8102,7 +8412,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   115,
+			NumMessages:   119,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

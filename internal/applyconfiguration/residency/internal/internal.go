@@ -703,6 +703,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storagePlace
       type:
         scalar: string
+    - name: storagePlaceText
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalizedText
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.PrivacyNoticeStatus
   map:
     fields:

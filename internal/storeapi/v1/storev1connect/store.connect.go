@@ -75,6 +75,9 @@ const (
 	// IntakeServiceGetPreferencesProcedure is the fully-qualified name of the IntakeService's
 	// GetPreferences RPC.
 	IntakeServiceGetPreferencesProcedure = "/maodian.store.v1.IntakeService/GetPreferences"
+	// IntakeServiceRecordShownProcedure is the fully-qualified name of the IntakeService's RecordShown
+	// RPC.
+	IntakeServiceRecordShownProcedure = "/maodian.store.v1.IntakeService/RecordShown"
 	// IntakeServiceRecordChoicesProcedure is the fully-qualified name of the IntakeService's
 	// RecordChoices RPC.
 	IntakeServiceRecordChoicesProcedure = "/maodian.store.v1.IntakeService/RecordChoices"
@@ -478,6 +481,8 @@ type IntakeServiceClient interface {
 	RecordEvent(context.Context, *v1.RecordEventRequest) (*v1.RecordEventResponse, error)
 	// GetPreferences tells what a person is asked, and what they answered before.
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
+	// RecordShown notes that the notice is about to be shown, answered or not.
+	RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
 	// GetRecord tells all that is held about a person.
@@ -519,6 +524,12 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+IntakeServiceGetPreferencesProcedure,
 			connect.WithSchema(intakeServiceMethods.ByName("GetPreferences")),
+			connect.WithClientOptions(opts...),
+		),
+		recordShown: connect.NewClient[v1.RecordShownRequest, v1.RecordShownResponse](
+			httpClient,
+			baseURL+IntakeServiceRecordShownProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("RecordShown")),
 			connect.WithClientOptions(opts...),
 		),
 		recordChoices: connect.NewClient[v1.RecordChoicesRequest, v1.RecordChoicesResponse](
@@ -582,6 +593,7 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type intakeServiceClient struct {
 	recordEvent     *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
 	getPreferences  *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
+	recordShown     *connect.Client[v1.RecordShownRequest, v1.RecordShownResponse]
 	recordChoices   *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
 	getRecord       *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
 	correctRecord   *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
@@ -605,6 +617,15 @@ func (c *intakeServiceClient) RecordEvent(ctx context.Context, req *v1.RecordEve
 // GetPreferences calls maodian.store.v1.IntakeService.GetPreferences.
 func (c *intakeServiceClient) GetPreferences(ctx context.Context, req *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error) {
 	response, err := c.getPreferences.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordShown calls maodian.store.v1.IntakeService.RecordShown.
+func (c *intakeServiceClient) RecordShown(ctx context.Context, req *v1.RecordShownRequest) (*v1.RecordShownResponse, error) {
+	response, err := c.recordShown.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -698,6 +719,8 @@ type IntakeServiceHandler interface {
 	RecordEvent(context.Context, *v1.RecordEventRequest) (*v1.RecordEventResponse, error)
 	// GetPreferences tells what a person is asked, and what they answered before.
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
+	// RecordShown notes that the notice is about to be shown, answered or not.
+	RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
 	// GetRecord tells all that is held about a person.
@@ -735,6 +758,12 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		IntakeServiceGetPreferencesProcedure,
 		svc.GetPreferences,
 		connect.WithSchema(intakeServiceMethods.ByName("GetPreferences")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceRecordShownHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceRecordShownProcedure,
+		svc.RecordShown,
+		connect.WithSchema(intakeServiceMethods.ByName("RecordShown")),
 		connect.WithHandlerOptions(opts...),
 	)
 	intakeServiceRecordChoicesHandler := connect.NewUnaryHandlerSimple(
@@ -797,6 +826,8 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceRecordEventHandler.ServeHTTP(w, r)
 		case IntakeServiceGetPreferencesProcedure:
 			intakeServiceGetPreferencesHandler.ServeHTTP(w, r)
+		case IntakeServiceRecordShownProcedure:
+			intakeServiceRecordShownHandler.ServeHTTP(w, r)
 		case IntakeServiceRecordChoicesProcedure:
 			intakeServiceRecordChoicesHandler.ServeHTTP(w, r)
 		case IntakeServiceGetRecordProcedure:
@@ -830,6 +861,10 @@ func (UnimplementedIntakeServiceHandler) RecordEvent(context.Context, *v1.Record
 
 func (UnimplementedIntakeServiceHandler) GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetPreferences is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.RecordShown is not implemented"))
 }
 
 func (UnimplementedIntakeServiceHandler) RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
