@@ -1,5 +1,5 @@
-// Command kubectl-maodian is the plugin `kubectl maodian`: what the operator would apply, and
-// whether a cluster refuses what it must.
+// Command kubectl-maodian is the plugin `kubectl maodian`: what the operator would apply,
+// whether a cluster refuses what it must, and why a transfer is refused.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -65,7 +66,7 @@ func newRoot() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path of the kubeconfig file")
 	clientcmd.BindOverrideFlags(c.overrides, flags, clientcmd.RecommendedConfigOverrideFlags(""))
-	root.AddCommand(newRender(c), newConformance(c))
+	root.AddCommand(newRender(c), newConformance(c), newDecide(time.Now), newExplain(c, time.Now))
 	return root
 }
 
@@ -81,6 +82,15 @@ func (c *cluster) config() (*rest.Config, error) {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	return config, nil
+}
+
+// namespace is that of --namespace, or of the kubeconfig.
+func (c *cluster) namespace() string {
+	ns, _, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides).Namespace()
+	if err != nil {
+		return ""
+	}
+	return ns
 }
 
 func newScheme() (*runtime.Scheme, error) {

@@ -209,7 +209,8 @@ func TestCountersAreThoseOfTheStores(t *testing.T) {
 	readyStore(t, ns)
 	waitPolicy(t, p, func() error {
 		for _, c := range p.Status.TransferCounters {
-			if c.Processor == p.Name && c.Year == 2026 && c.NonSensitivePersons == "731" && c.SensitivePersons == "<20" {
+			if c.Processor == p.Name && c.Year == 2026 && c.NonSensitivePersons == "731" && c.SensitivePersons == "<20" &&
+				c.Tier == "None" && c.NextTier == "Contract" && c.LeftUntilNextTier != nil && *c.LeftUntilNextTier == 99_269 {
 				return nil
 			}
 		}

@@ -1137,6 +1137,15 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferCounter
   map:
     fields:
+    - name: forecastTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: leftUntilNextTier
+      type:
+        scalar: numeric
+    - name: nextTier
+      type:
+        scalar: string
     - name: nonSensitivePersons
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
@@ -1146,6 +1155,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sensitivePersons
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+    - name: tier
+      type:
+        scalar: string
     - name: year
       type:
         scalar: numeric
