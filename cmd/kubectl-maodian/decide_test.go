@@ -84,7 +84,7 @@ func TestDecide_Samples(t *testing.T) {
 }
 
 func TestDecide_WhatIsNotKnownIsRefused(t *testing.T) {
-	exit, codes, _ := decided(t, append(papers("61-transfer-allowed"))...)
+	exit, codes, _ := decided(t, papers("61-transfer-allowed")...)
 	if exit != exitFailed || !slices.Equal(codes["brand-cn/leads-to-zurich-q4"], []string{"CounterUnavailable"}) {
 		t.Errorf("without facts: %d %v", exit, codes)
 	}

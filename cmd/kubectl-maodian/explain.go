@@ -118,10 +118,8 @@ func (m *manifests) year(t *residencyv1.DataTransfer, now time.Time) *transfer.C
 // say of what one may see.
 func (v verdict) asDecided(t *residencyv1.DataTransfer, unread []string) verdict {
 	st := t.Status
-	switch {
-	case st.Decision == "":
-		v.Status = "not decided yet"
-	default:
+	v.Status = "not decided yet"
+	if st.Decision != "" {
 		v.Status = fmt.Sprintf("%s at %s", st.Decision, st.DecidedTime.UTC().Format(time.RFC3339))
 	}
 	if len(unread) > 0 {
