@@ -37,15 +37,35 @@ func transferWorld(t *testing.T) (policy, namespace string) {
 func blocked(t *testing.T, ns string) *residencyv1.DataTransfer {
 	t.Helper()
 	x := sample(t, "60-transfer-blocked", "DataTransfer", ns, &residencyv1.DataTransfer{})
-	rig.Create(t, x)
+	ask(t, x)
 	return x
+}
+
+// ask creates a transfer that goes with its test: one that stays open is reserved at its
+// recipient, who is the same in all tests.
+func ask(t *testing.T, x *residencyv1.DataTransfer) {
+	t.Helper()
+	rig.Create(t, x)
+	t.Cleanup(func() {
+		if err := rig.Client.Delete(context.Background(), x); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
+}
+
+// atRecipient says what a store has sent to every recipient, while the test runs.
+func atRecipient(t *testing.T, ns string, people int64) {
+	t.Helper()
+	set := func(n int64) { stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Recent = n }) }
+	set(people)
+	t.Cleanup(func() { set(0) })
 }
 
 func allowed(t *testing.T, ns string) *residencyv1.DataTransfer {
 	t.Helper()
 	rig.Create(t, sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{}))
 	x := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
-	rig.Create(t, x)
+	ask(t, x)
 	return x
 }
 
@@ -293,7 +313,7 @@ func TestWhatAnotherStoreCountedIsInTheYear(t *testing.T) {
 	a, b := besideWorld(t)
 	stores.Of(b, "brand-store").Set(func(s *envtestrig.StoreState) { s.Counted = 95_000 })
 	x := plain(t, a, 5000)
-	rig.Create(t, x)
+	ask(t, x)
 	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
 	if !slices.Equal(codes(x), []string{"MechanismMissing"}) || x.Status.Reserved != (residencyv1.TransferReservation{}) {
 		t.Errorf("refused by %v, reserved %+v", codes(x), x.Status.Reserved)
@@ -305,7 +325,7 @@ func TestAStoreThatDoesNotTellItsYearKeepsTransfersWaiting(t *testing.T) {
 	a, b := besideWorld(t)
 	stores.Of(b, "brand-store").Set(func(s *envtestrig.StoreState) { s.Down = true })
 	x := plain(t, a, 5000)
-	rig.Create(t, x)
+	ask(t, x)
 	waitTransfer(t, x, "Reconciling", "True", metav1alpha1.ReasonWaitingForStore)
 	noJob(t, a, x.Name)
 }
@@ -314,8 +334,8 @@ func TestAStoreThatDoesNotTellItsYearKeepsTransfersWaiting(t *testing.T) {
 func TestTwoTransfersAtOnceDoNotBothFitTheYear(t *testing.T) {
 	a, b := besideWorld(t)
 	x, y := plain(t, a, 60_000), plain(t, b, 60_000)
-	rig.Create(t, x)
-	rig.Create(t, y)
+	ask(t, x)
+	ask(t, y)
 	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
 		allowed := 0
 		for _, o := range []*residencyv1.DataTransfer{x, y} {
@@ -346,15 +366,15 @@ func TestTwoTransfersAtOnceDoNotBothFitTheYear(t *testing.T) {
 
 func TestSplittingOverStoresIsHeldForReview(t *testing.T) {
 	a, b := besideWorld(t)
-	stores.Of(b, "brand-store").Set(func(s *envtestrig.StoreState) { s.Recent = 96_000 })
+	atRecipient(t, b, 96_000)
 	x := plain(t, a, 5000)
-	rig.Create(t, x)
+	ask(t, x)
 	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
 	if !slices.Equal(codes(x), []string{"VolumeSplittingSuspected"}) {
 		t.Errorf("refused by %v", codes(x))
 	}
 	y := plain(t, a, 5000)
 	y.Name, y.Spec.VolumeReview = "reviewed", "REV-2026-1"
-	rig.Create(t, y)
+	ask(t, y)
 	waitStarted(t, y)
 }
