@@ -391,7 +391,7 @@ func partAwaitedByOthers(w *World) {
 // withdraw, and compares with a plain model.
 func partsAtRandom(w *World) {
 	year := map[string]bool{}
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 27)) //nolint:gosec // repeatable, and no secret
 		id := fmt.Sprint("t", seed)
 		for i := range 4 {
@@ -448,7 +448,7 @@ func (w *World) partFate(r *rand.Rand, id string, p store.LeasedPart, last map[i
 	case 1: // somebody withdraws, and then it dies
 		patience, cancel := context.WithTimeout(w.Context(), time.Millisecond)
 		defer cancel()
-		w.Choose(patience, fmt.Sprint("s", r.IntN(12), "-", r.IntN(4)), consent.Adult, Purpose)
+		w.Choose(patience, fmt.Sprint("s", r.IntN(6), "-", r.IntN(4)), consent.Adult, Purpose)
 	case 2: // too slow
 		w.Clock.Move(p.Life + time.Millisecond)
 		if err := w.Ledger.ReportPart(w.Context(), id, p.Lease, written(p)); !errors.Is(err, store.ErrLeaseOver) {
