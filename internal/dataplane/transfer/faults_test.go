@@ -232,9 +232,9 @@ func (l *line) carry(c net.Conn) {
 // the end everybody who may be there is there once, the manifest tells the truth, and the
 // year's counter is exact.
 func TestJob_EverybodyOnce(t *testing.T) {
-	seeds := uint64(15)
+	seeds := uint64(10)
 	if testing.Short() {
-		seeds = 6
+		seeds = 4
 	}
 	w := newTown(t, 24)
 	kills, cuts := 0, 0

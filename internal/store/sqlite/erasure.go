@@ -92,6 +92,7 @@ func (t *tx) erase(ctx context.Context, id []byte, by consent.Control) error {
 	if _, err := t.exec(ctx, sealAll, id); err != nil {
 		return err
 	}
+	t.erased = append(t.erased, id)
 	t.log("erased", id, map[string]any{"control": by})
 	return nil
 }

@@ -20,13 +20,14 @@ type entry struct {
 	at      time.Time
 	kind    string
 	subject []byte
-	body    any // encoded as a JSON object
+	body    any  // encoded as a JSON object
+	sealed  bool // only the commitment is kept: the person was erased in the same commit
 }
 
 // log adds a fact about subject (nil: about nobody in particular). The body may hold
 // pseudonyms, codes, times and numbers; never an identifier.
 func (t *tx) log(kind string, subject []byte, body any) {
-	*t.entries = append(*t.entries, entry{t.now, kind, subject, body})
+	*t.entries = append(*t.entries, entry{at: t.now, kind: kind, subject: subject, body: body})
 }
 
 // appendLog extends the tree by the group's facts and stores its new head, and the nodes
@@ -52,7 +53,11 @@ func appendLog(ctx context.Context, t *sql.Tx, entries []entry) error {
 		}
 		seq, at := r.End(), e.at.UnixMilli()
 		commitment := ledger.Commit(salt, ledger.Person(salt, ledger.Principal(e.subject)), body)
-		rows = append(rows, int64(seq), at, e.kind, e.subject, string(body), salt, commitment, 2)
+		row := []any{int64(seq), at, e.kind, e.subject, string(body), salt, commitment, 2}
+		if e.sealed {
+			row[4], row[5] = nil, nil
+		}
+		rows = append(rows, row...)
 		if err := r.Append(ledger.LeafHash(seq, at, e.kind, commitment), done.visit); err != nil {
 			return fmt.Errorf("append log: %w", err)
 		}

@@ -1,15 +1,18 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/store/storetest"
@@ -70,6 +73,50 @@ func TestLeasePart_WritesNothingAboutTheErased(t *testing.T) {
 	const q = "SELECT count(*) FILTER (WHERE subject_id IS NOT NULL AND body IS NOT NULL AND kind LIKE 'transfer%'), count(*) FILTER (WHERE kind = 'transfer person left out') FROM log"
 	if err := l.read.QueryRowContext(t.Context(), q).Scan(&about, &left); err != nil || about != 0 || left != 1 {
 		t.Errorf("%d entries about the person, %d about who was left out, %v", about, left, err)
+	}
+}
+
+// TestErase_SealsWhatItsCommitHolds: a lease and an erasure may share one commit, and what the
+// one logs of the person is written after the other has sealed.
+func TestErase_SealsWhatItsCommitHolds(t *testing.T) {
+	l, w, _ := peopled(t, "a")
+	defer mustClose(t, l)
+	w.Clock.Move(time.Second)
+	_, declared := l.DeclareTransfer(t.Context(), w.Export("t"))
+	_, started := l.StartTransfer(t.Context(), "t")
+	if err := errors.Join(declared, started); err != nil {
+		t.Fatal(err)
+	}
+	busy, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 3)
+	go func() { done <- l.write.do(t.Context(), func(*tx) error { close(busy); <-release; return nil }) }()
+	<-busy
+	for i, f := range []func() error{
+		func() error { _, err := l.LeasePart(t.Context(), "t", 1); return err },
+		func() error {
+			patience, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err := l.Erase(patience, storetest.Account, storetest.OpenID("a"), consent.Page)
+			return err
+		},
+	} {
+		go func() { done <- f() }()
+		for len(l.write.jobs) <= i {
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sealed, open int
+	const q = "SELECT count(*) FILTER (WHERE body IS NULL AND salt IS NULL), count(*) FILTER (WHERE body IS NOT NULL OR salt IS NOT NULL) FROM log WHERE kind = 'transfer person'"
+	if err := l.read.QueryRowContext(t.Context(), q).Scan(&sealed, &open); err != nil || sealed != 1 || open != 0 {
+		t.Errorf("%d sealed, %d open, %v", sealed, open, err)
+	}
+	if _, err := l.Verify(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

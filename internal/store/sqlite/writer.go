@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -49,6 +50,7 @@ type tx struct {
 	shown   string // hash of what the person had before their eyes, if anything
 	looked  int64  // the number of that look
 	by      consent.Control
+	erased  [][]byte // people whose entries in this commit are sealed
 }
 
 func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {
@@ -161,7 +163,10 @@ func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) e
 		return fmt.Errorf("savepoint: %w", err)
 	}
 	before := len(*entries)
-	if j.err = j.fn(&tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), job: j, entries: entries}); j.err != nil {
+	x := &tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), job: j, entries: entries}
+	if j.err = j.fn(x); j.err == nil {
+		sealEntries((*entries)[:before], x.erased)
+	} else {
 		*entries, j.hook = (*entries)[:before], nil
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 			return fmt.Errorf("undo: %w", err)
@@ -171,6 +176,15 @@ func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) e
 		return fmt.Errorf("release: %w", err)
 	}
 	return nil
+}
+
+// sealEntries takes from entries that are not written yet what they say about people.
+func sealEntries(entries []entry, people [][]byte) {
+	for _, id := range people {
+		for i := range entries {
+			entries[i].sealed = entries[i].sealed || bytes.Equal(entries[i].subject, id)
+		}
+	}
 }
 
 // after registers what is to happen once the write is on disk.
