@@ -91,7 +91,7 @@ func newRoot() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path of the kubeconfig file")
 	clientcmd.BindOverrideFlags(c.overrides, flags, clientcmd.RecommendedConfigOverrideFlags(""))
-	root.AddCommand(newRender(c), newConformance(c), newDecide(c))
+	root.AddCommand(newRender(c), newConformance(c), newDecide(c), newExplain(c))
 	return root
 }
 
@@ -107,6 +107,15 @@ func (c *cluster) config() (*rest.Config, error) {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	return config, nil
+}
+
+// namespace is what -n says, or the kubeconfig.
+func (c *cluster) namespace() (string, error) {
+	name, _, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides).Namespace()
+	if err != nil {
+		return "", fmt.Errorf("read kubeconfig: %w", err)
+	}
+	return name, nil
 }
 
 func newScheme() (*runtime.Scheme, error) {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 )
@@ -84,7 +85,7 @@ func (x *Text) Say(indent, hang int, s string) {
 
 // Verdict writes one verdict.
 func (x *Text) Verdict(v Verdict) {
-	x.Heading(v.Namespace+"/"+v.Name, v.Refused())
+	x.Heading(v.Namespace+"/"+v.Name, v.Decision)
 	by := "no policy"
 	if v.Policy != "" {
 		by = "policy " + v.Policy
@@ -105,15 +106,15 @@ func (x *Text) Verdict(v Verdict) {
 }
 
 // Heading writes a name and the answer.
-func (x *Text) Heading(name string, refused bool) {
-	x.Line(x.paint(bold, Clean(name)) + ": " + x.answer(refused))
-}
-
-func (x *Text) answer(refused bool) string {
-	if refused {
-		return x.paint(red, "REFUSED")
+func (x *Text) Heading(name string, answer residencyv1.Decision) {
+	word := x.paint(yellow, "not known")
+	switch answer {
+	case residencyv1.DecisionRefused:
+		word = x.paint(red, "REFUSED")
+	case residencyv1.DecisionAllowed:
+		word = x.paint(green, "allowed")
 	}
-	return x.paint(green, "allowed")
+	x.Line(x.paint(bold, Clean(name)) + ": " + word)
 }
 
 // Objections writes what refuses or warns, each with what would pass.
@@ -131,16 +132,23 @@ func (x *Text) Objections(indent int, list []Objection) {
 		x.Say(indent+2, 2, "Wrong: "+o.Message)
 		x.Say(indent+2, 2, "Remedy: "+o.Remedy)
 		x.Say(indent+2, 2, "Lifted by: "+string(o.LiftedBy))
-		x.Say(indent+2, 2, "Articles: "+strings.Join(o.Articles, "; "))
+		if len(o.Articles) > 0 {
+			x.Say(indent+2, 2, "Articles: "+strings.Join(o.Articles, "; "))
+		}
 	}
 }
 
-func (x *Text) numbers(v Verdict) {
-	tier := cmp.Or(v.Mechanism, "not known")
-	if v.Ground != "" {
-		tier += ", on the ground of " + v.Ground
+// Tier writes what mechanism is asked for, and why none is.
+func (x *Text) Tier(mechanism, ground string) {
+	tier := cmp.Or(mechanism, "not known")
+	if ground != "" {
+		tier += ", on the ground of " + ground
 	}
 	x.Say(2, 2, "Mechanism asked for: "+tier)
+}
+
+func (x *Text) numbers(v Verdict) {
+	x.Tier(v.Mechanism, v.Ground)
 	if v.Projected == nil {
 		x.Say(2, 2, "The year with this transfer: not known")
 		return

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"cmp"
-	"slices"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/domain/law"
@@ -19,7 +18,7 @@ type Verdict struct {
 	Country   string               `json:"country"`
 	Policy    string               `json:"policy,omitempty"`
 	RulePack  string               `json:"rulePack,omitempty"`
-	Decision  residencyv1.Decision `json:"decision"`
+	Decision  residencyv1.Decision `json:"decision,omitempty"` // empty: not known
 	Refusals  []Objection          `json:"refusals"`
 	Warnings  []Objection          `json:"warnings"`
 	// Mechanism is the tier that is asked for: None, with a ground, Contract, or
@@ -109,7 +108,7 @@ func Objections(p *law.Pack, in []residencyv1.Refusal) []Objection {
 	for i, r := range in {
 		code := reason.Code(r.Code)
 		out[i] = Objection{
-			Code: r.Code, Effect: reason.Lookup(code).Effect, Articles: slices.Clone(r.Cites), Field: r.Field, Message: r.Message, Remedy: r.Remedy,
+			Code: r.Code, Effect: reason.Lookup(code).Effect, Articles: append([]string{}, r.Cites...), Field: r.Field, Message: r.Message, Remedy: r.Remedy,
 			LiftedBy: liftedBy(p, code),
 		}
 	}
