@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -80,16 +81,21 @@ type Set struct {
 	decoder   runtime.Decoder
 }
 
-// NewSet returns an empty set. The namespace is that of objects which name none; empty: they
-// must name one.
-func NewSet(namespace string) (*Set, error) {
+// decoder knows our kinds, and namespaces.
+var decoder = sync.OnceValues(func() (runtime.Decoder, error) {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Namespace{})
 	if err := errors.Join(residencyv1.AddToScheme(scheme), marketingv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
-	codecs := serializer.NewCodecFactory(scheme, serializer.EnableStrict)
-	return &Set{namespace: namespace, seen: map[string]string{}, decoder: codecs.UniversalDeserializer()}, nil
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(), nil
+})
+
+// NewSet returns an empty set. The namespace is that of objects which name none; empty: they
+// must name one.
+func NewSet(namespace string) (*Set, error) {
+	d, err := decoder()
+	return &Set{namespace: namespace, seen: map[string]string{}, decoder: d}, err
 }
 
 // Read adds the objects of one file, which may hold several documents.
@@ -142,6 +148,9 @@ func (s *Set) add(where string, doc []byte) *Error {
 	object, _, err := s.decoder.Decode(asJSON, nil, nil)
 	if err != nil {
 		return wrongObject(gv, head.Kind, err)
+	}
+	if wrong := wrongValues(gv.WithKind(head.Kind), asJSON); len(wrong) > 0 {
+		return &Error{Code: CodeValue, Wrong: head.Kind + ": " + strings.Join(wrong, ", "), Right: "write values that an API server would take (docs/spec)"}
 	}
 	return s.keep(where, head.Kind, object)
 }

@@ -12,13 +12,16 @@ import (
 
 const head = "apiVersion: residency.maodian.dev/v1alpha1\nkind: DataTransfer\nmetadata: {name: a, namespace: b}\n"
 
+// valid is an object in which nothing is wrong.
+const valid = "apiVersion: marketing.maodian.dev/v1alpha1\nkind: SendHold\nmetadata: {name: a, namespace: b}\nspec: {campaigns: [x], reason: x}\n"
+
 func TestRead_TellsWhereAndWhat(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, code string
 		document   int
 		says       string
 	}{
-		"an unknown field":           {head + "---\n" + strings.Replace(head, "name: a", "name: c", 1) + "spec: {recipient: {nome: crm}}\n", manifest.CodeField, 2, `"spec.recipient.nome"`},
+		"an unknown field":           {valid + "---\n" + head + "spec: {recipient: {nome: crm}}\n", manifest.CodeField, 2, `"spec.recipient.nome"`},
 		"a field given twice":        {head + "spec: {purpose: A, purpose: B}\n", manifest.CodeYAML, 1, `"purpose"`},
 		"another case of a field":    {head + "spec: {maxpersons: 3}\n", manifest.CodeField, 1, `"spec.maxpersons"`},
 		"a value of another type":    {head + "spec: {maxPersons: many}\n", manifest.CodeValue, 1, "maxPersons"},
@@ -31,9 +34,9 @@ func TestRead_TellsWhereAndWhat(t *testing.T) {
 		"no object":                  {"a: 1\n", manifest.CodeNoObject, 1, "no `apiVersion` and `kind`"},
 		"a word":                     {"word", manifest.CodeNoObject, 1, "no `apiVersion` and `kind`"},
 		"no YAML":                    {"a: [", manifest.CodeYAML, 1, "yaml"},
-		"no name":                    {strings.Replace(head, "name: a, ", "", 1), manifest.CodeName, 1, "without a name"},
-		"no namespace":               {strings.Replace(head, ", namespace: b", "", 1), manifest.CodeNamespace, 1, "-n"},
-		"the same object twice":      {head + "---\n" + head, manifest.CodeDuplicate, 2, "in.yaml, document 1"},
+		"no name":                    {strings.Replace(valid, "name: a, ", "", 1), manifest.CodeName, 1, "without a name"},
+		"no namespace":               {strings.Replace(valid, ", namespace: b", "", 1), manifest.CodeNamespace, 1, "-n"},
+		"the same object twice":      {valid + "---\n" + valid, manifest.CodeDuplicate, 2, "in.yaml, document 1"},
 		"more than anybody writes":   {"# " + strings.Repeat("x", manifest.MaxSize), manifest.CodeTooLarge, 0, "bytes"},
 		"a marketing kind is strict": {"apiVersion: marketing.maodian.dev/v1alpha1\nkind: SendHold\nmetadata: {name: a, namespace: b}\nspec: {campaign: [x]}\n", manifest.CodeField, 1, `"spec.campaign"`},
 	} {
@@ -84,8 +87,15 @@ func TestRead_PutsWhatNamesNoNamespaceIntoTheOneGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(head, ", namespace: b", "", 1) + "---\napiVersion: residency.maodian.dev/v1alpha1\nkind: RegulatoryHold\nmetadata: {name: a}\n" +
-		"---\n# nothing\n---\napiVersion: apps/v1\nkind: Deployment\nspecs: whatever\n"
+	raw, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", "60-transfer-blocked.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", "70-hold.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(raw), "  namespace: brand-cn\n", "", 1) + "---\n" + string(hold) + "---\n# nothing\n---\napiVersion: apps/v1\nkind: Deployment\nspecs: whatever\n"
 	if err := s.Read("-", strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
