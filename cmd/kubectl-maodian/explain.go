@@ -187,7 +187,11 @@ func (x *explanation) write(out io.Writer, form string) error {
 		return writeJSON(out, x)
 	}
 	text := explain.NewText(coloured(out))
-	text.Heading("The decision in status", x.Status.Decision)
+	if x.Status.Decision == "" {
+		text.Line("The decision in status: none yet")
+	} else {
+		text.Heading("The decision in status", x.Status.Decision)
+	}
 	if !x.Status.DecidedTime.IsZero() {
 		text.Say(2, 2, "decided "+explain.Time(x.Status.DecidedTime.Time))
 	}
