@@ -104,7 +104,7 @@ func (w *world) count(r *rand.Rand) {
 	agree, young := one[int64](r, 5, 0), one[int64](r, 0, 1)
 	w.in.Store = &storev1.GetTransferFactsResponse{
 		NonSensitiveAtMost: plain, SensitiveAtMost: sensitive, RecentNonSensitiveAtMost: recentPlain, RecentSensitiveAtMost: recentSensitive,
-		AnyoneConsents: agree > 0, Children: young > 0, Excluded: some(r, "ConsentMissing", "ConsentNotSeparate", "ConsentWithdrawn"),
+		AnyoneConsents: agree > 0, YoungAtMost: young, Excluded: some(r, "ConsentMissing", "ConsentNotSeparate", "ConsentWithdrawn"),
 	}
 	excluded := map[reason.Code]int64{"ConsentStaleNotice": 0}
 	for _, code := range w.in.Store.GetExcluded() {

@@ -56,7 +56,7 @@ func (l *live) readable(what string, err error) (bool, error) {
 
 // facts are those of the rules' question now.
 func (l *live) facts(ctx context.Context, t *residencyv1.DataTransfer) (transfer.Facts, error) {
-	in := gather.TransferInput{Now: l.now, Transfer: t, Store: &storev1.GetTransferFactsResponse{Children: true}}
+	in := gather.TransferInput{Now: l.now, Transfer: t, Store: &storev1.GetTransferFactsResponse{YoungAtMost: subject.Few - 1}}
 	if err := l.objects(ctx, &in); err != nil {
 		return transfer.Facts{}, err
 	}

@@ -137,6 +137,7 @@ func wire(m ctrl.Manager, o options, user, extraCA string) error {
 	return errors.Join(
 		residency.SetupWithManager(m, residency.Deps{
 			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,
+			Meter:   &gather.Meter{Cache: c, Live: m.GetAPIReader(), Stores: stores},
 			ExtraCA: extraCA, Manager: user, Prover: prover, ProberUser: proberUser, NewID: func() string { return string(uuid.NewUUID()) }, NewKey: newKey,
 			Evidence: residency.LogEvidence{Log: m.GetLogger()}, Metrics: metrics.Registry,
 		}),

@@ -35,6 +35,7 @@ type Deps struct {
 	Issuer   issuing.Issuer
 	Stores   gather.Stores
 	Pusher   *gather.Pusher
+	Meter    *gather.Meter
 	Platform desired.Platform
 	// ExtraCA is PEM that data-plane pods trust beside the well-known authorities.
 	ExtraCA string

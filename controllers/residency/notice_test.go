@@ -152,6 +152,9 @@ func TestAStoreThatRefusesItsNoticeSaysSo(t *testing.T) {
 	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonNoticeRevision)
 	patchNotice(t, other, `{"spec":{"revision":4}}`)
 	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
+	stores.Of(ns, cs.Name).Set(func(s *envtestrig.StoreState) { s.NoticeRefusal = string(residencyv1.ReasonNoticeHashMismatch) })
+	touch(t, cs)
+	waitStore(t, cs, "Stalled", "True", residencyv1.ReasonNoticeHashMismatch)
 }
 
 func TestStatusTellsHowManyHaveToBeAskedAgain(t *testing.T) {

@@ -18,8 +18,10 @@ import (
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
+	domain "github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/placement"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/law"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -158,7 +160,35 @@ func (r *PolicyReconciler) counters(ctx context.Context, s *policyScope) []resid
 			answers = append(answers, a)
 		}
 	}
-	return merge(known, s.policy.Spec.Processor.Name, answers)
+	return s.meter(merge(known, s.policy.Spec.Processor.Name, answers), r.Clock.Now())
+}
+
+// meter holds the year that runs against the lines of the rule pack. Fewer than 20 people
+// count as 19, and with sensitive data as none: more is not told.
+func (s *policyScope) meter(list []residencyv1.TransferCounter, now time.Time) []residencyv1.TransferCounter {
+	pack := law.Named(s.policy.Spec.RulePack)
+	for i := range list {
+		c := &list[i]
+		c.Tier, c.NextTier, c.LeftUntilNextTier, c.ForecastTime = "", "", nil, metav1.Time{}
+		if pack == nil || int(c.Year) != domain.Year(now) {
+			continue
+		}
+		m := transfer.Counter{NonSensitive: atMost(c.NonSensitivePersons, subject.Few-1), Sensitive: atMost(c.SensitivePersons, 0)}.Read(pack, now)
+		c.Tier, c.NextTier, c.ForecastTime = m.Tier, m.Next, metav1.NewTime(m.At)
+		if m.Next != "" {
+			c.LeftUntilNextTier = &m.Left
+		}
+	}
+	return list
+}
+
+// atMost reads a number of people; few is for one that is not told.
+func atMost(n metav1alpha1.PeopleCount, few int64) int64 {
+	v, err := strconv.ParseInt(string(n), 10, 64)
+	if err != nil {
+		return few
+	}
+	return v
 }
 
 // merge adds up the stores of a processor for the newest year, and keeps older years.

@@ -23,7 +23,7 @@ func ownPolicy(t *testing.T, change func(*residencyv1.ResidencyPolicy)) *residen
 	t.Helper()
 	p := sample(t, "00-policy", "ResidencyPolicy", "", &residencyv1.ResidencyPolicy{})
 	p.Name = rig.Name("policy")
-	p.Spec.Storage.ClassPrefix = p.Name + "-" // no two policies share a prefix
+	p.Spec.Storage.ClassPrefix, p.Spec.Processor.Name = p.Name+"-", p.Name // no two policies share a prefix, nor a year
 	if change != nil {
 		change(p)
 	}
@@ -209,7 +209,8 @@ func TestCountersAreThoseOfTheStores(t *testing.T) {
 	readyStore(t, ns)
 	waitPolicy(t, p, func() error {
 		for _, c := range p.Status.TransferCounters {
-			if c.Processor == "acme-china" && c.Year == 2026 && c.NonSensitivePersons == "731" && c.SensitivePersons == "<20" {
+			if c.Processor == p.Name && c.Year == 2026 && c.NonSensitivePersons == "731" && c.SensitivePersons == "<20" &&
+				c.Tier == "None" && c.NextTier == "Contract" && c.LeftUntilNextTier != nil && *c.LeftUntilNextTier == 99_269 {
 				return nil
 			}
 		}

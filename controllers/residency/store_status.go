@@ -155,8 +155,14 @@ func takenNotice(a *storev1.GetStatusResponse) residencyv1.StoreNotice {
 	}
 }
 
-// noticeRefused tells that the ledger does not go back from what people agreed to.
+// noticeRefused tells that the ledger does not go back from what people agreed to, and takes
+// no hash on trust.
 func noticeRefused(s *storeScope) *conditions.Outcome {
+	if s.answer.GetNoticeRefusal() == string(residencyv1.ReasonNoticeHashMismatch) {
+		return conditions.Stall(residencyv1.ReasonNoticeHashMismatch,
+			"the ledger computed another hash of PrivacyNotice %s than the manager and goes on with revision %d: run store and manager in the same version",
+			s.store.Spec.NoticeRef.Name, s.answer.GetNoticeRevision())
+	}
 	return conditions.Stall(residencyv1.ReasonNoticeRevision,
 		"the ledger has taken revision %d of its notice and takes no older one, nor another text of it: raise `spec.revision` of PrivacyNotice %s above it",
 		s.answer.GetNoticeRevision(), s.store.Spec.NoticeRef.Name)

@@ -16,6 +16,7 @@ import (
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
+	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/watching"
 )
 
@@ -39,6 +40,9 @@ type transferScope struct {
 	holds     []residencyv1.RegulatoryHold
 	leadModel string
 	job       *batchv1.Job
+
+	beside   gather.Beside
+	reserved bool // in this very look
 }
 
 // transferPhase does one job. A nil outcome means to go on.

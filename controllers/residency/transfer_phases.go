@@ -101,14 +101,33 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not tell the facts of this transfer yet", s.store.Name), nil //nolint:nilerr // waiting for the store is an outcome
 		}
 		in.Store = facts
+		if s.beside, err = r.Meter.Beside(ctx, s.transfer, s.policy); err != nil {
+			return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "another ConsentStore of the processor does not tell its counters, so that the year is not known"), nil //nolint:nilerr // waiting for the store is an outcome
+		}
+		in.Beside = s.beside
 	}
-	d := transfer.Decide(gather.TransferFacts(in))
+	f := gather.TransferFacts(in)
+	d := transfer.Decide(f)
 	st := &s.transfer.Status
 	st.Mechanism, st.Ground, st.Warnings = d.Mechanism, d.Ground, explain.Refusals(s.pack(), d.Warnings)
 	if !d.Allowed() {
 		return s.refuse(explain.Refusals(s.pack(), d.Public()), r.Clock.Now()), nil
 	}
-	return nil, nil
+	return s.reserve(f.Asked(), r.Clock.Now()), nil
+}
+
+// reserve writes down what the transfer takes of the year, before anything is done by it.
+// The next look decides again, with everything that others wrote down meanwhile.
+func (s *transferScope) reserve(asked transfer.Counter, now time.Time) *conditions.Outcome {
+	st := &s.transfer.Status
+	held := st.Decision == residencyv1.DecisionAllowed
+	st.Reserved = residencyv1.TransferReservation{NonSensitive: &asked.NonSensitive, Sensitive: &asked.Sensitive}
+	if held {
+		return nil
+	}
+	st.Decision, st.DecidedTime, st.Refusals = residencyv1.DecisionAllowed, metav1.NewTime(now), nil
+	s.reserved = true
+	return conditions.Wait(residencyv1.ReasonTransferStarting, "allowed; the year's counters are reserved")
 }
 
 func (r *TransferReconciler) facts(ctx context.Context, s *transferScope) (*storev1.GetTransferFactsResponse, error) {
@@ -148,7 +167,10 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 	}
 	ctx, cancel := context.WithTimeout(ctx, gather.CallTimeout)
 	defer cancel()
-	answer, err := c.DeclareTransfer(ctx, &storev1.DeclareTransferRequest{Spec: gather.TransferSpec(t, s.leadModel)})
+	answer, err := c.DeclareTransfer(ctx, &storev1.DeclareTransferRequest{
+		Spec:      gather.TransferSpec(t, s.leadModel),
+		Elsewhere: &storev1.Persons{NonSensitive: s.beside.Counted.NonSensitive, Sensitive: s.beside.Counted.Sensitive},
+	})
 	if err != nil {
 		return conditions.Wait(metav1alpha1.ReasonWaitingForStore, "ConsentStore %s does not take the declaration yet", s.store.Name), nil
 	}
@@ -202,7 +224,10 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 // allowed notes the decision once, with the start that makes it final.
 func (s *transferScope) allowed(now metav1.Time) {
 	if st := &s.transfer.Status; st.StartTime.IsZero() {
-		st.StartTime, st.Decision, st.DecidedTime, st.Refusals = now, residencyv1.DecisionAllowed, now, nil
+		st.StartTime, st.Decision, st.Refusals = now, residencyv1.DecisionAllowed, nil
+		if st.DecidedTime.IsZero() {
+			st.DecidedTime = now
+		}
 	}
 }
 
@@ -233,6 +258,8 @@ func (s *transferScope) wait() time.Duration {
 	switch {
 	case !st.CompletionTime.IsZero():
 		return 0
+	case s.reserved:
+		return atOnce
 	case s.started() || !st.StartTime.IsZero():
 		return applying.Jitter(s.transfer.UID, followInterval)
 	case st.Decision == residencyv1.DecisionRefused: // people may agree or withdraw
@@ -241,4 +268,7 @@ func (s *transferScope) wait() time.Duration {
 	return applying.Jitter(s.transfer.UID, retryInterval)
 }
 
-const followInterval = 3 * time.Second
+const (
+	followInterval = 3 * time.Second
+	atOnce         = time.Millisecond // what was just written down is looked at again
+)

@@ -44,6 +44,7 @@ func (s *transferScope) refuse(refusals []residencyv1.Refusal, now time.Time) *c
 	if st.Decision != residencyv1.DecisionRefused || !equality.Semantic.DeepEqual(st.Refusals, refusals) {
 		st.Decision, st.DecidedTime, st.Refusals = residencyv1.DecisionRefused, metav1.NewTime(now), refusals
 	}
+	st.Reserved = residencyv1.TransferReservation{}
 	return conditions.Stall(metav1alpha1.ReasonRefused, "refused by %s; status.refusals tells the article and the remedy of each", codesOf(refusals))
 }
 
@@ -66,6 +67,7 @@ func (s *transferScope) record(x *storev1.Transfer) {
 	if x.GetState() != stateComplete && x.GetState() != stateStopped {
 		return
 	}
+	st.Reserved = residencyv1.TransferReservation{}
 	st.Persons, st.PersonsCounted = metav1alpha1.PeopleCount(x.GetPersons()), metav1alpha1.PeopleCount(x.GetNewlyCounted())
 	st.Excluded = excluded(x.GetExcluded())
 	m := x.GetManifest()

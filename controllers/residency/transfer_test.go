@@ -37,15 +37,35 @@ func transferWorld(t *testing.T) (policy, namespace string) {
 func blocked(t *testing.T, ns string) *residencyv1.DataTransfer {
 	t.Helper()
 	x := sample(t, "60-transfer-blocked", "DataTransfer", ns, &residencyv1.DataTransfer{})
-	rig.Create(t, x)
+	ask(t, x)
 	return x
+}
+
+// ask creates a transfer that goes with its test: one that stays open is reserved at its
+// recipient, who is the same in all tests.
+func ask(t *testing.T, x *residencyv1.DataTransfer) {
+	t.Helper()
+	rig.Create(t, x)
+	t.Cleanup(func() {
+		if err := rig.Client.Delete(context.Background(), x); err != nil && !apierrors.IsNotFound(err) {
+			t.Error(err)
+		}
+	})
+}
+
+// atRecipient says what a store has sent to every recipient, while the test runs.
+func atRecipient(t *testing.T, ns string, people int64) {
+	t.Helper()
+	set := func(n int64) { stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Recent = n }) }
+	set(people)
+	t.Cleanup(func() { set(0) })
 }
 
 func allowed(t *testing.T, ns string) *residencyv1.DataTransfer {
 	t.Helper()
 	rig.Create(t, sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{}))
 	x := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
-	rig.Create(t, x)
+	ask(t, x)
 	return x
 }
 
@@ -56,6 +76,20 @@ func waitTransfer(t *testing.T, x *residencyv1.DataTransfer, kind, status string
 			return err
 		}
 		return envtestrig.Says(x.Status.Conditions, kind, status, fmt.Sprint(reason))
+	})
+}
+
+// waitStarted waits for the Job, which is made a look after the year was reserved.
+func waitStarted(t *testing.T, x *residencyv1.DataTransfer) {
+	t.Helper()
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, x); err != nil {
+			return err
+		}
+		if x.Status.JobName == "" {
+			return fmt.Errorf("no Job yet; refused by %v", codes(x))
+		}
+		return envtestrig.Says(x.Status.Conditions, "Reconciling", "True", string(residencyv1.ReasonTransferStarting))
 	})
 }
 
@@ -114,7 +148,7 @@ func TestATransferIsRefusedWithEveryReason(t *testing.T) {
 func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {
 	_, ns := transferWorld(t)
 	x := allowed(t, ns)
-	waitTransfer(t, x, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	waitStarted(t, x)
 	if x.Status.Decision != residencyv1.DecisionAllowed || len(x.Status.Refusals) != 0 {
 		t.Errorf("decision = %s by %v", x.Status.Decision, codes(x))
 	}
@@ -141,7 +175,7 @@ func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {
 func TestAnAllowedTransferToFewPeopleTellsNoSize(t *testing.T) {
 	_, ns := transferWorld(t)
 	x := allowed(t, ns)
-	waitTransfer(t, x, "Reconciling", "True", residencyv1.ReasonTransferStarting)
+	waitStarted(t, x)
 	answer(ns, x, &storev1.Transfer{State: "Complete", Persons: "<20", NewlyCounted: "<20",
 		Manifest: &storev1.Manifest{Object: "cn/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: -1, Bytes: -1}})
 	waitTransfer(t, x, "Complete", "True", metav1alpha1.ReasonComplete)
@@ -254,4 +288,93 @@ func TestAMechanismTellsWhetherItIsInForce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// besideWorld is two namespaces with a ready store each, of one processor.
+func besideWorld(t *testing.T) (a, b string) {
+	t.Helper()
+	policy, a := transferWorld(t)
+	b = rig.Namespace(t, policy)
+	rig.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: b, Name: "group-crm-s3"},
+		Data: map[string][]byte{"accessKeyID": []byte(canary), "secretAccessKey": []byte(canary)}})
+	readyStore(t, b)
+	return a, b
+}
+
+// plain is the allowed sample, without a mechanism, for so many people.
+func plain(t *testing.T, ns string, people int64) *residencyv1.DataTransfer {
+	t.Helper()
+	x := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	x.Spec.MaxPersons, x.Spec.MechanismRef = people, metav1alpha1.LocalObjectReference{}
+	return x
+}
+
+func TestWhatAnotherStoreCountedIsInTheYear(t *testing.T) {
+	a, b := besideWorld(t)
+	stores.Of(b, "brand-store").Set(func(s *envtestrig.StoreState) { s.Counted = 95_000 })
+	x := plain(t, a, 5000)
+	ask(t, x)
+	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
+	if !slices.Equal(codes(x), []string{"MechanismMissing"}) || x.Status.Reserved != (residencyv1.TransferReservation{}) {
+		t.Errorf("refused by %v, reserved %+v", codes(x), x.Status.Reserved)
+	}
+	noJob(t, a, x.Name)
+}
+
+func TestAStoreThatDoesNotTellItsYearKeepsTransfersWaiting(t *testing.T) {
+	a, b := besideWorld(t)
+	stores.Of(b, "brand-store").Set(func(s *envtestrig.StoreState) { s.Down = true })
+	x := plain(t, a, 5000)
+	ask(t, x)
+	waitTransfer(t, x, "Reconciling", "True", metav1alpha1.ReasonWaitingForStore)
+	noJob(t, a, x.Name)
+}
+
+// TestTwoTransfersAtOnceDoNotBothFitTheYear: each alone stays below 100,000 people.
+func TestTwoTransfersAtOnceDoNotBothFitTheYear(t *testing.T) {
+	a, b := besideWorld(t)
+	x, y := plain(t, a, 60_000), plain(t, b, 60_000)
+	ask(t, x)
+	ask(t, y)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		allowed := 0
+		for _, o := range []*residencyv1.DataTransfer{x, y} {
+			if _, err := get(ctx, o); err != nil {
+				return err
+			}
+			switch {
+			case o.Status.Decision == residencyv1.DecisionRefused && slices.Equal(codes(o), []string{"MechanismMissing"}):
+			case !o.Status.StartTime.IsZero():
+				allowed++
+			default:
+				return fmt.Errorf("%s: decision %q by %v, started %v", o.Namespace, o.Status.Decision, codes(o), o.Status.StartTime)
+			}
+		}
+		if allowed != 1 {
+			return fmt.Errorf("%d of them run", allowed)
+		}
+		return nil
+	})
+	declared := 0
+	for _, ns := range []string{a, b} {
+		declared += envtestrig.Look(stores.Of(ns, "brand-store"), func(s *envtestrig.StoreState) int { return len(s.Declared) })
+	}
+	if declared == 0 {
+		t.Error("no store was told")
+	}
+}
+
+func TestSplittingOverStoresIsHeldForReview(t *testing.T) {
+	a, b := besideWorld(t)
+	atRecipient(t, b, 96_000)
+	x := plain(t, a, 5000)
+	ask(t, x)
+	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
+	if !slices.Equal(codes(x), []string{"VolumeSplittingSuspected"}) {
+		t.Errorf("refused by %v", codes(x))
+	}
+	y := plain(t, a, 5000)
+	y.Name, y.Spec.VolumeReview = "reviewed", "REV-2026-1"
+	ask(t, y)
+	waitStarted(t, y)
 }

@@ -51,6 +51,7 @@ type StoreState struct {
 	Year                    int64
 	NonSensitive, Sensitive string
 	AnyoneConsents          bool
+	Counted, Recent         int64  // people without sensitive data: in the year, and at any recipient
 	Size                    string // of every audience
 	Requests                *storev1.RequestCounts
 	Invalid                 string // what is wrong with every expression; empty: nothing
@@ -60,6 +61,7 @@ type StoreState struct {
 	Stale                   string         // people whose consents are to an older notice
 	Notice                  notice.Version // the newest one taken; a store does not go back
 	NoticeRefused           bool
+	NoticeRefusal           string // what Status says of every notice, if anything
 
 	Bundle    *storev1.Bundle // the last one taken
 	Planned   []*storev1.RunSpec
@@ -135,7 +137,8 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 		LedgerId: s.state.LedgerID, Subjects: s.state.Subjects, LogSize: 7, LogRoot: "abcd", SizeBytes: 4096,
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
 		Requests:       s.state.Requests,
-		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused, StaleConsents: s.state.Stale,
+		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused || s.state.NoticeRefusal != "",
+		NoticeRefusal: s.state.NoticeRefusal, StaleConsents: s.state.Stale,
 	}, nil
 }
 
@@ -198,6 +201,16 @@ func (s *Store) GetTransferFacts(context.Context, *storev1.GetTransferFactsReque
 	}
 	defer done()
 	return &storev1.GetTransferFactsResponse{Year: s.state.Year, NonSensitiveAtMost: 19, AnyoneConsents: s.state.AnyoneConsents}, nil
+}
+
+// GetCounters tells what the state says of the year and of every recipient.
+func (s *Store) GetCounters(context.Context, *storev1.GetCountersRequest) (*storev1.GetCountersResponse, error) {
+	done, err := s.up()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return &storev1.GetCountersResponse{Year: s.state.Year, Counted: &storev1.Persons{NonSensitive: s.state.Counted}, Recent: &storev1.Persons{NonSensitive: s.state.Recent}}, nil
 }
 
 // DeclareTransfer keeps the transfer.

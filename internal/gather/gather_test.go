@@ -112,6 +112,23 @@ func TestABundleWithoutNoticeHasNone(t *testing.T) {
 	}
 }
 
+// TestTheStoragePlaceByLanguageReachesTheStore, and belongs to the hash; without one the hash
+// is that of before.
+func TestTheStoragePlaceByLanguageReachesTheStore(t *testing.T) {
+	in := input(t)
+	before := gather.NoticeVersion(in.Notice.Spec)
+	in.Notice.Spec.StoragePlaceText.ZhCN, in.Notice.Spec.StoragePlaceText.En = "中国大陆", "Mainland China"
+	named := gather.NoticeVersion(in.Notice.Spec)
+	if named.Hash == before.Hash {
+		t.Error("the words are not in the hash")
+	}
+	in.Notice.Status.PublishedHash = named.Hash
+	want := map[string]string{"zh-CN": "中国大陆", "en": "Mainland China"}
+	if d := cmp.Diff(want, gather.Bundle(in).GetNotice().GetStoragePlaceText()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestWhileARevisionIsNotPublishedTheStoreKeepsTheFormerText(t *testing.T) {
 	in := input(t)
 	former := in.Notice.Status.PublishedHash

@@ -11,7 +11,7 @@ import (
 func Notice(s residencyv1.PrivacyNoticeSpec) notice.Notice {
 	out := notice.Notice{
 		Processor: s.Processor.Name, Contact: s.Processor.Contact, RetentionDays: int64(s.RetentionDays), StoragePlace: s.StoragePlace,
-		Rights: languages(s.Rights), Refusal: languages(s.Refusal),
+		StoragePlaceText: languages(s.StoragePlaceText), Rights: languages(s.Rights), Refusal: languages(s.Refusal),
 		Method: languages(s.Method), Safeguards: languages(s.Safeguards), AutomatedDecision: languages(s.AutomatedDecision), Complaints: languages(s.Complaints),
 	}
 	for _, p := range s.Purposes {
@@ -46,7 +46,7 @@ func noticeMessage(n *residencyv1.PrivacyNotice) *storev1.Notice {
 	c := Notice(n.Spec).Complete()
 	out := &storev1.Notice{
 		Name: n.Name, Revision: int64(n.Spec.Revision), ContentHash: c.Hash(), ProcessorName: c.Processor, ProcessorContact: c.Contact,
-		RetentionDays: c.RetentionDays, StoragePlace: c.StoragePlace, Rights: c.Rights, Refusal: c.Refusal,
+		RetentionDays: c.RetentionDays, StoragePlace: c.StoragePlace, StoragePlaceText: c.StoragePlaceText, Rights: c.Rights, Refusal: c.Refusal,
 		Method: c.Method, Safeguards: c.Safeguards, AutomatedDecision: c.AutomatedDecision, Complaints: c.Complaints,
 	}
 	for _, p := range c.Purposes {

@@ -5,7 +5,6 @@ import (
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
-	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/law"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -20,6 +19,7 @@ type TransferInput struct {
 	Mechanism *residencyv1.TransferMechanism
 	Holds     []residencyv1.RegulatoryHold
 	Store     *storev1.GetTransferFactsResponse
+	Beside    Beside // of the processor's other stores
 }
 
 // TransferFacts translates cluster objects into what the decision looks at.
@@ -47,23 +47,22 @@ func TransferFacts(in TransferInput) transfer.Facts {
 		f.Holds = append(f.Holds, HoldFacts(h))
 	}
 	if in.Store != nil {
-		storeFacts(&f, in.Store)
+		storeFacts(&f, in.Store, in.Beside)
 	}
 	return f
 }
 
 // storeFacts adds what the store tells of its people: rounded up, and how many agreed not at
 // all, since the decision asks only whether anybody did.
-func storeFacts(f *transfer.Facts, r *storev1.GetTransferFactsResponse) {
-	f.Year = &transfer.Counter{NonSensitive: r.GetNonSensitiveAtMost(), Sensitive: r.GetSensitiveAtMost()}
-	f.Recent = transfer.Counter{NonSensitive: r.GetRecentNonSensitiveAtMost(), Sensitive: r.GetRecentSensitiveAtMost()}
+func storeFacts(f *transfer.Facts, r *storev1.GetTransferFactsResponse, beside Beside) {
+	year := transfer.Counter{NonSensitive: r.GetNonSensitiveAtMost(), Sensitive: r.GetSensitiveAtMost()}.Plus(beside.Counted)
+	f.Year = &year
+	f.Recent = transfer.Counter{NonSensitive: r.GetRecentNonSensitiveAtMost(), Sensitive: r.GetRecentSensitiveAtMost()}.Plus(beside.Recent)
 	f.People = &transfer.People{Excluded: map[reason.Code]int64{}}
 	if r.GetAnyoneConsents() {
-		f.People.Included = 1
+		f.People.Included = max(1, r.GetYoungAtMost())
 	}
-	if r.GetChildren() {
-		f.People.Young = subject.Few - 1
-	}
+	f.People.Young = r.GetYoungAtMost()
 	for _, code := range r.GetExcluded() {
 		f.People.Excluded[reason.Code(code)] = 1
 	}

@@ -136,6 +136,17 @@ func (c *Count) check(path string) *Error {
 	return positive(path+".sensitive", c.Sensitive)
 }
 
+// young is how many of those who may be included are under 14, at most.
+func (r RecipientNumbers) young(most int64) int64 {
+	switch {
+	case r.Young != nil:
+		return *r.Young
+	case r.Consenting != nil:
+		return *r.Consenting
+	}
+	return most
+}
+
 // mostPeople is more than live, and small enough to add up.
 const mostPeople = 20_000_000_000
 
@@ -192,8 +203,9 @@ func (n Numbers) of(t *residencyv1.DataTransfer, p *residencyv1.ResidencyPolicy)
 	} else {
 		missing(path+".consenting", "nobody is taken to agree")
 	}
-	if x.answer.Children = r.Young == nil || *r.Young > 0; r.Young == nil {
-		missing(path+".young", "children under 14 may be among them, and everything about those is sensitive")
+	x.answer.YoungAtMost = r.young(t.Spec.MaxPersons)
+	if r.Young == nil {
+		missing(path+".young", "all may be children under 14, and everything about those is sensitive")
 	}
 	return x
 }

@@ -43,11 +43,12 @@ type act struct {
 	seq   uint64
 	at    time.Time
 	shown *Shown
+	told  *uint64 // the entry about the notice before it
 }
 
 // Build makes the receipt of a principal from evidence. It reads, and checks no proof.
 func Build(principal []byte, e Evidence) (Receipt, error) {
-	acts, err := read(e)
+	acts, looks, err := read(e)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -62,6 +63,16 @@ func Build(principal []byte, e Evidence) (Receipt, error) {
 		}
 		r.Records[i].Events = append(r.Records[i].Events, r.event(a))
 	}
+	for _, k := range looks {
+		entity := id
+		if k.Control == consent.Guardian {
+			entity = "guardian"
+		}
+		r.Notices = append(r.Notices, NoticeEvent{
+			Time: stamp(k.at), EntityID: entity, Type: "ShowNotice", State: "ConsentRequested", Language: k.Language, Opened: k.Opened, LogIndex: k.seq,
+			Evidence: ActEvidence{Control: k.Control, Channel: k.Channel, Account: k.Account, NoticeRevision: k.Revision, NoticeHash: k.Shown},
+		})
+	}
 	return r, nil
 }
 
@@ -75,34 +86,91 @@ func ofConsent(acts []act, of act) act {
 	return of
 }
 
+// look is an entry about a notice that was shown, read.
+type look struct {
+	seen
+	seq uint64
+	at  time.Time
+}
+
+// story is what the entries of a receipt tell.
+type story struct {
+	acts  []act
+	looks []look
+	named []string // hashes of what was shown, in the order in which entries name them
+}
+
 // read reads the bodies of all entries, and what they say was shown.
-func read(e Evidence) ([]act, error) {
-	if len(e.Entries) == 0 || len(e.Entries) > MaxEvents {
-		return nil, unproved("a receipt has between 1 and %d events", MaxEvents)
-	}
+func read(e Evidence) ([]act, []look, error) {
 	shown, used, err := readShown(e)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var acts []act
-	var named []string
-	for _, x := range e.Entries {
+	var s story
+	for i, x := range e.Entries {
+		if i > 0 && e.Entries[i-1].Seq >= x.Seq {
+			return nil, nil, unproved("entries are not in their order")
+		}
+		if err := s.add(x, shown); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(s.acts) == 0 || len(s.acts) > MaxEvents {
+		return nil, nil, unproved("a receipt has between 1 and %d events", MaxEvents)
+	}
+	if !slices.Equal(s.named, used) {
+		return nil, nil, unproved("the receipt shows another notice than its entries name")
+	}
+	return s.acts, s.looks, refer(s.acts, s.looks)
+}
+
+func (s *story) add(x Proven, shown map[string]*Shown) error {
+	var hash string
+	if x.Kind == KindShown {
+		k, err := readLook(x)
+		if err != nil {
+			return err
+		}
+		s.looks, hash = append(s.looks, k), k.Shown
+	} else {
 		a, err := readAct(x, shown)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if n := len(acts); n > 0 && acts[n-1].seq >= a.seq {
-			return nil, unproved("entries are not in their order")
-		}
-		if a.Shown != "" && !slices.Contains(named, a.Shown) {
-			named = append(named, a.Shown)
-		}
-		acts = append(acts, a)
+		s.acts, hash = append(s.acts, a), a.Shown
 	}
-	if !slices.Equal(named, used) {
-		return nil, unproved("the receipt shows another notice than its entries name")
+	if hash != "" && !slices.Contains(s.named, hash) {
+		s.named = append(s.named, hash)
 	}
-	return acts, nil
+	return nil
+}
+
+func readLook(x Proven) (look, error) {
+	k := look{seq: x.Seq, at: x.Time}
+	if err := json.Unmarshal(x.Body, &k.seen); err != nil || k.Look <= 0 {
+		return k, unproved("entry %d does not say what was shown", x.Seq)
+	}
+	return k, nil
+}
+
+// refer finds the look that every act answers. There are no others in a receipt.
+func refer(acts []act, looks []look) error {
+	answered := map[int64]bool{}
+	for i := range acts {
+		a := &acts[i]
+		if a.Look == 0 {
+			continue
+		}
+		n := slices.IndexFunc(looks, func(k look) bool { return k.Look == a.Look && k.Shown == a.Shown && k.seq < a.seq })
+		if n < 0 {
+			return unproved("when that was shown which entry %d answers is missing", a.seq)
+		}
+		a.told, answered[a.Look] = &looks[n].seq, true
+	}
+	if len(answered) != len(looks) {
+		return unproved("the receipt says of a notice that was shown and not answered")
+	}
+	return nil
 }
 
 // readAct reads an entry, which names what was shown before it.
@@ -147,7 +215,7 @@ func (r *Receipt) record(a, described act) Record {
 	}
 	out.PrivacyNotice = fmt.Sprintf("%s, revision %d", n.Notice, n.Revision)
 	out.PIIControllers = []string{r.party(Party{ID: "controller", Name: n.Processor, Address: Unstated, Contact: n.ProcessorContact, Type: "PIIController"})}
-	out.StorageLocations, out.RetentionPeriod = []string{cmp.Or(n.StoragePlace, Unstated)}, days(n.RetentionDays)
+	out.StorageLocations, out.RetentionPeriod = []string{cmp.Or(local(n.StoragePlaceText, described.Language), n.StoragePlace, Unstated)}, days(n.RetentionDays)
 	out.Jurisdiction, out.PrivacyRights = cmp.Or(n.Jurisdiction, Unstated), cmp.Or(local(n.Rights, described.Language), Unstated)
 	if p := n.purpose(a.Purpose); p != nil {
 		out.Purposes[0].Description, out.PIIInformation = local(p.Description, described.Language), pii(p.Categories)
@@ -184,11 +252,13 @@ func (r *Receipt) event(a act) Event {
 		entity = "controller"
 	}
 	return Event{
-		Time: a.at.UTC().Format("2006-01-02T15:04:05.000Z"), ValidityDuration: a.validity(a.at, a.shown), EntityID: entity,
+		Time: stamp(a.at), ValidityDuration: a.validity(a.at, a.shown), EntityID: entity,
 		Type: typeOf(a.Action), State: stateOf(a.Action), SeparateConsent: a.Separate, StatutoryArticle: a.article(a.shown), LogIndex: a.seq,
-		Evidence: ActEvidence{Control: a.Control, Channel: a.channel(), Account: a.Account, NoticeRevision: a.Revision, NoticeHash: a.Shown},
+		Evidence: ActEvidence{Control: a.Control, Channel: a.channel(), Account: a.Account, NoticeRevision: a.Revision, NoticeHash: a.Shown, NoticeLogIndex: a.told},
 	}
 }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // uuid is the id of a record or receipt: the same facts have the same one. It has the form
 // of a version 4 UUID, as the standard asks; its bits are those of a hash over a random id.

@@ -26,7 +26,9 @@ type Receipt struct {
 	PIIPrincipalID string   `json:"pii_principal_id"` // a commitment; not the WeChat identifier
 	Parties        []Party  `json:"parties"`
 	Records        []Record `json:"records"`
-	Evidence       Evidence `json:"evidence"`
+	// Notices is an extension of ours: when the notice was shown that the records' events answer.
+	Notices  []NoticeEvent `json:"notice_events,omitempty"`
+	Evidence Evidence      `json:"evidence"`
 }
 
 // Record is what happened to one consent: one purpose, towards one recipient.
@@ -87,13 +89,27 @@ type Event struct {
 	LogIndex         uint64      `json:"logIndex"`
 }
 
+// NoticeEvent is the notice before the person's eyes. It is the request for consent, and a
+// fact whether or not an answer followed.
+type NoticeEvent struct {
+	Time     string      `json:"event_time"`
+	EntityID string      `json:"entity_id"`
+	Type     string      `json:"event_type"`  // ShowNotice; DPV has a state only
+	State    string      `json:"event_state"` // ConsentRequested
+	Language string      `json:"language"`
+	Opened   bool        `json:"opened"` // false: known by its answer only
+	Evidence ActEvidence `json:"evidence"`
+	LogIndex uint64      `json:"logIndex"`
+}
+
 // ActEvidence is what the person acted upon and what they had before their eyes.
 type ActEvidence struct {
 	Control        consent.Control `json:"control"`
 	Channel        string          `json:"channel"`
 	Account        string          `json:"account"`
 	NoticeRevision int64           `json:"noticeRevision"`
-	NoticeHash     string          `json:"noticeHash,omitempty"` // SHA-256 of what was shown
+	NoticeHash     string          `json:"noticeHash,omitempty"`     // SHA-256 of what was shown
+	NoticeLogIndex *uint64         `json:"noticeLogIndex,omitempty"` // of the NoticeEvent that an act answers
 }
 
 // Shown is what the consent page showed: the published notice, and the jurisdiction of the
@@ -109,8 +125,15 @@ type Shown struct {
 	RetentionDays    int64             `json:"retentionDays"`
 	Rights           map[string]string `json:"rights"`
 	Refusal          map[string]string `json:"refusal"`
-	Purposes         []ShownPurpose    `json:"purposes"`
-	Recipients       []ShownRecipient  `json:"recipients"`
+
+	StoragePlaceText  map[string]string `json:"storagePlaceText,omitempty"`
+	Method            map[string]string `json:"method,omitempty"`
+	Safeguards        map[string]string `json:"safeguards,omitempty"`
+	AutomatedDecision map[string]string `json:"automatedDecision,omitempty"`
+	Complaints        map[string]string `json:"complaints,omitempty"`
+
+	Purposes   []ShownPurpose   `json:"purposes"`
+	Recipients []ShownRecipient `json:"recipients"`
 }
 
 // ShownPurpose is a purpose with its texts by language.
@@ -118,6 +141,8 @@ type ShownPurpose struct {
 	Name        string            `json:"name"`
 	Description map[string]string `json:"description"`
 	Categories  []string          `json:"categories"`
+	Necessity   map[string]string `json:"necessity,omitempty"`
+	Impact      map[string]string `json:"impact,omitempty"`
 }
 
 // ShownRecipient is a recipient of the notice.
@@ -129,6 +154,8 @@ type ShownRecipient struct {
 	RightsChannel string   `json:"rightsChannel"`
 	Purposes      []string `json:"purposes"`
 	Categories    []string `json:"categories"`
+
+	Method map[string]string `json:"method,omitempty"`
 }
 
 // said is the body of a consent entry, as the engines write it.
@@ -143,10 +170,26 @@ type said struct {
 	Account   string          `json:"account"`
 	Language  string          `json:"language"`
 	Shown     string          `json:"shown"`
+	Look      int64           `json:"look"` // which one; 0: an entry from before looks were kept
 }
 
-// Kind is the kind of a log's entries about consents.
-const Kind = "consent"
+// seen is the body of an entry about a notice that was shown.
+type seen struct {
+	Look     int64           `json:"look"`
+	Shown    string          `json:"shown"`
+	Revision int64           `json:"revision"`
+	Language string          `json:"language"`
+	Control  consent.Control `json:"control"`
+	Channel  string          `json:"channel"`
+	Account  string          `json:"account"`
+	Opened   bool            `json:"opened"`
+}
+
+// Kinds of a log's entries: about consents, and about the notice before somebody's eyes.
+const (
+	Kind      = "consent"
+	KindShown = "shown"
+)
 
 func readSaid(body json.RawMessage) (said, error) {
 	var s said

@@ -53,6 +53,22 @@ func typeOf(a consent.Action) string {
 	}
 }
 
+// GuardianTerms are event_type and event_state of what a guardian said, or was asked.
+func GuardianTerms(s consent.GuardianState) (typ, state string) {
+	switch s {
+	case consent.GuardianPending:
+		return "RequestConsent", "ConsentRequested"
+	case consent.GuardianVerified:
+		return typeOf(consent.Given), stateOf(consent.Given)
+	case consent.GuardianRefused:
+		return typeOf(consent.Refused), stateOf(consent.Refused)
+	case consent.GuardianWithdrawn:
+		return typeOf(consent.Withdrawn), stateOf(consent.Withdrawn)
+	case consent.GuardianNone, consent.GuardianRequired:
+	}
+	return typeOf(consent.None), stateOf(consent.None)
+}
+
 // article is the provision that an act rests on (law.md 3.3).
 func (s said) article(shown *Shown) string {
 	switch s.Action {

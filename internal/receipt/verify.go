@@ -82,7 +82,10 @@ func Verify(in io.Reader, key *ledger.Verifier) (Report, error) {
 	if !bytes.Equal(same, raw) {
 		return out, unproved("the receipt says something else than its entries, at line %d", firstDifference(same, raw))
 	}
-	out.Records, out.Events = len(r.Records), len(r.Evidence.Entries)
+	out.Records = len(r.Records)
+	for _, x := range r.Records {
+		out.Events += len(x.Events)
+	}
 	return out, nil
 }
 
@@ -109,7 +112,7 @@ func (r *Receipt) prove(key *ledger.Verifier) (Report, error) {
 		if err := ledger.Included(&e.Entry, e.Proof, head); err != nil {
 			return out, err
 		}
-		if !e.Open() || e.Kind != Kind || !bytes.Equal(e.Principal, ledger.Person(e.Salt, principal)) {
+		if !e.Open() || (e.Kind != Kind && e.Kind != KindShown) || !bytes.Equal(e.Principal, ledger.Person(e.Salt, principal)) {
 			return out, &ledger.Fault{Word: ledger.NotProved, Entry: int64(e.Seq), Message: fmt.Sprintf("entry %d is not a consent of this person", e.Seq)}
 		}
 	}

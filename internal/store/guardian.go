@@ -44,6 +44,9 @@ type GuardianCase struct {
 	State  consent.GuardianState
 }
 
+// Verifier names who told us whose account it was that spoke: WeChat, towards this account.
+func Verifier(account string) string { return "wechat-web-authorization:" + account }
+
 // GuardianAnswer is what a guardian says by a link.
 type GuardianAnswer struct {
 	GuardianLink

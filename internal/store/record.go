@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 )
@@ -55,6 +56,7 @@ type Record struct {
 	Guardians    []GuardianEntry
 	Grants       []Grant
 	Consents     []ConsentEntry
+	Shown        []ShownEntry // when the notice was shown, the newest, oldest first
 	Messages     []Message
 	Passed       []Passed
 	Requests     []Request
@@ -88,6 +90,8 @@ type Grant struct {
 // ConsentEntry is one answer or withdrawal, and what it was bound to.
 type ConsentEntry struct {
 	Purpose, Recipient, Account, Language string
+	// NotUsed is why a yes is kept as it was told and not used: the present age forbids it.
+	NotUsed reason.Code
 	consent.Event
 }
 
@@ -97,6 +101,11 @@ type GuardianEntry struct {
 	At       time.Time
 	Revision int64
 	Relation Relation
+
+	Method      consent.GuardianMethod
+	VerifierRef string          // who verified it; empty: nobody has answered
+	Evidence    string          // commitment to who answered, by which link, and what they declared
+	Age         consent.AgeBand // of the person, by then
 }
 
 // Message is one that was sent, or may have been.

@@ -48,6 +48,10 @@ var (
 	ErrTransferUnknown  = &Error{"TransferUnknown", "no such transfer"}
 	ErrTransferConflict = &Error{"TransferConflict", "this transfer was declared with another content"}
 	ErrTransferState    = &Error{"TransferState", "the transfer is not in a state that allows this"}
+	ErrPartUnknown      = &Error{"PartUnknown", "no such part of the transfer was leased"}
+	ErrPartConflict     = &Error{"PartConflict", "this part was reported with another content, or more of it than was leased"}
+	ErrPartOpen         = &Error{"PartOpen", "a part of the transfer is leased and not reported"}
+	ErrLeaseOver        = &Error{"LeaseOver", "the lease of this part is over; lease it again"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
 	ErrLogTampered      = &Error{"LogTampered", "the log is not what it was"}
 	ErrNoConsents       = &Error{"NoConsents", "the log holds no answer of this person"}
@@ -70,6 +74,9 @@ type Ledger interface {
 
 	RecordEvent(ctx context.Context, e Event) (Recorded, error)
 	Preferences(ctx context.Context, account string, who subject.OpenID) (Preferences, error)
+	// RecordLook notes that the notice is about to be shown, once a day for each viewer, text and
+	// language. Who was not known before is from then on.
+	RecordLook(ctx context.Context, k Look) error
 	RecordChoices(ctx context.Context, c Choices) (Recorded, error)
 
 	// AskGuardian makes the link by which a guardian may answer; an earlier one ends.
@@ -90,9 +97,16 @@ type Ledger interface {
 	DeclareTransfer(ctx context.Context, s TransferSpec) (Transfer, error)
 	Transfer(ctx context.Context, id string) (Transfer, error)
 	StartTransfer(ctx context.Context, id string) (Transfer, error)
-	// StreamRows calls emit with pages of rows; it returns the code that stopped it, or
-	// AllChecksPassed at the end.
-	StreamRows(ctx context.Context, id string, emit func(rows [][]byte) error) (reason.Code, error)
+	// LeasePart permits to write the rows of the next people, at most so many.
+	LeasePart(ctx context.Context, id string, limit int) (LeasedPart, error)
+	// ReportPart says that a part is written under this lease. It is refused after the lease's
+	// end: the part is leased again then, without those who have withdrawn.
+	ReportPart(ctx context.Context, id string, lease int64, p Part) error
+	// Parts lists what is written, in order.
+	Parts(ctx context.Context, id string) ([]Part, error)
+	// FinishTransfer records the manifest; its rows and bytes are those of the parts.
+	// Counters returns how many people's records left, and to one recipient.
+	Counters(ctx context.Context, recipient string) (Counters, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
 	// Import takes over people whom the processor knew before, and consents with evidence.
@@ -124,9 +138,11 @@ type Status struct {
 
 	// Notice is the newest text that the ledger has taken; zero: none.
 	Notice notice.Version
-	// NoticeRefused: the notice of the present view goes back, or is another text under a
-	// number that people have agreed to. The ledger goes on with what it had.
+	// NoticeRefused: the notice of the present view goes back, is another text under a number
+	// that people have agreed to, or is not what its hash says. The ledger goes on with what it
+	// had. NoticeRefusal is why: RefusedRevision or RefusedHash.
 	NoticeRefused bool
+	NoticeRefusal string
 	StaleConsents int64 // people who agreed to an older text, and not to this one
 	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
 	VerifierKey, Checkpoint string
@@ -255,8 +271,11 @@ type Reconciled struct {
 // TransferSpec is a request to send records out.
 type TransferSpec struct {
 	transfer.Request
-	ID, Name   string
-	Mechanism  string // name of the TransferMechanism; empty: none
+	ID, Name string
+	// Elsewhere is what the processor's other stores have counted or reserved. It is no part of
+	// what was asked.
+	Elsewhere  transfer.Counter `json:"-"`
+	Mechanism  string           // name of the TransferMechanism; empty: none
 	Assessment transfer.Assessment
 	LeadModel  string
 }
@@ -280,17 +299,46 @@ const (
 
 // Transfer is a transfer in numbers.
 type Transfer struct {
-	ID, State      string
-	Refusals       []transfer.Refusal
+	ID, State string
+	Refusals  []transfer.Refusal
+	Started   time.Time // zero: it has not been
+	// Persons are in a part that was leased so far: their records have left, or may have.
+	// Newly is by how many of them the year's counter moved.
 	Persons, Newly int64
-	Excluded       map[reason.Code]int64
+	Excluded       map[reason.Code]int64 // as of the start
 	Manifest       *Manifest
 }
 
-// Manifest is what the transfer's Job says it sent.
-type Manifest struct {
+// LeasedPart permits to write one part, until its life is over.
+type LeasedPart struct {
+	Part    int64
+	Lease   int64 // how often the part was leased: a Job that was slow cannot report for another
+	Rows    [][]byte
+	Life    time.Duration // from before the lease was asked for
+	Wait    time.Duration // above zero: an earlier lease has to end first; nothing is leased
+	Done    bool          // nobody is left; nothing is leased
+	Stopped reason.Code   // nothing more may leave; empty: it may
+}
+
+// Part is a part of a transfer that is written. One whose people have all withdrawn has no
+// object.
+type Part struct {
+	Number         int64
 	Object, SHA256 string
 	Rows, Bytes    int64
+}
+
+// Counters are the numbers of people of one store.
+type Counters struct {
+	Year    int
+	Counted transfer.Counter // over the rule pack's window
+	Recent  transfer.Counter // to the recipient in twelve months
+}
+
+// Manifest is what the transfer's Job says it wrote: the object that lists the parts.
+type Manifest struct {
+	Object, SHA256 string
+	Rows, Bytes    int64 // of all parts
 	Partial        bool
 	StoppedBy      string
 }

@@ -22,6 +22,7 @@ type View struct {
 	Notice   Notice        `json:"notice"`
 	// NoticeRefused: the notice pushed with this view was not taken; Notice is the one before.
 	NoticeRefused bool                 `json:"noticeRefused,omitempty"`
+	NoticeRefusal string               `json:"noticeRefusal,omitempty"` // why: RefusedRevision, RefusedHash
 	Holds         []transfer.Hold      `json:"holds"`
 	Mechanisms    map[string]Mechanism `json:"mechanisms"`
 	LeadModels    []LeadModel          `json:"leadModels"`
@@ -41,12 +42,40 @@ type Notice struct {
 	Hash                                              string // of every word that people read: a consent is bound to it
 	ProcessorName, ProcessorContact                   string
 	StoragePlace                                      string
+	StoragePlaceText                                  map[string]string `json:",omitempty"`
 	Rights, Refusal                                   map[string]string
 	Method, Safeguards, AutomatedDecision, Complaints map[string]string
 	Purposes                                          []Purpose
 	Recipients                                        []Recipient
 	// TextKept: only name, revision and hash are given; the ledger shows the text that it kept.
 	TextKept bool `json:",omitempty"`
+}
+
+// Why a notice is refused.
+const (
+	RefusedRevision = "NoticeRevision"     // it goes back, or is another text under its number
+	RefusedHash     = "NoticeHashMismatch" // its hash is not that of its words
+)
+
+// Text returns the words of the notice, as they are hashed.
+func (n Notice) Text() notice.Notice {
+	out := notice.Notice{
+		Processor: n.ProcessorName, Contact: n.ProcessorContact, RetentionDays: n.RetentionDays, StoragePlace: n.StoragePlace,
+		StoragePlaceText: n.StoragePlaceText, Rights: n.Rights, Refusal: n.Refusal,
+		Method: n.Method, Safeguards: n.Safeguards, AutomatedDecision: n.AutomatedDecision, Complaints: n.Complaints,
+	}
+	for _, p := range n.Purposes {
+		out.Purposes = append(out.Purposes, notice.Purpose{
+			Name: p.Name, Description: p.Description, Categories: p.Categories, Necessity: p.Necessity, Impact: p.Impact,
+		})
+	}
+	for _, r := range n.Recipients {
+		out.Recipients = append(out.Recipients, notice.Recipient{
+			Name: r.Name, DisplayName: r.DisplayName, Contact: r.Contact, Country: r.Country, RightsChannel: r.RightsChannel,
+			Purposes: r.Purposes, Categories: r.Categories, Method: r.Method,
+		})
+	}
+	return out
 }
 
 // Version returns what tells this text from another.
@@ -122,13 +151,16 @@ func (v *View) Rules(purpose, recipient string) (consent.Rules, bool) {
 	if v == nil || v.Notice.Revision == 0 || !v.told(purpose, recipient) {
 		return consent.Rules{}, false
 	}
-	automated := purpose == "PersonalizedMarketing"
+	automated := Automated(purpose)
 	return consent.Rules{
 		Revision: v.Notice.Revision, GuardianAge: v.Policy.GuardianAge,
 		Marketing: purpose == "DirectMarketing" || automated, Automated: automated,
 		NeedsSeparate: recipient != "" || automated,
 	}, true
 }
+
+// Automated tells whether people are selected for a purpose by a score.
+func Automated(purpose string) bool { return purpose == "PersonalizedMarketing" }
 
 func (v *View) told(purpose, recipient string) bool {
 	if recipient == "" {

@@ -86,7 +86,12 @@ type DataTransferStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Ground string `json:"ground,omitempty"`
 
-	// persons is the number of people whose records left.
+	// reserved is how many people the decision set aside in the year's counters, until the
+	// transfer has ended and is counted exactly.
+	// +optional
+	Reserved TransferReservation `json:"reserved,omitempty,omitzero"`
+
+	// persons is the number of people whose records left, or may have.
 	// +optional
 	Persons metav1alpha1.PeopleCount `json:"persons,omitempty"`
 
@@ -119,6 +124,20 @@ type DataTransferStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	JobName string `json:"jobName,omitempty"`
+}
+
+// TransferReservation is how many people a transfer can add to the year's counters at most.
+// +kubebuilder:validation:MinProperties=1
+type TransferReservation struct {
+	// nonSensitive is the number of people without sensitive data.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	NonSensitive *int64 `json:"nonSensitive,omitempty"`
+
+	// sensitive is the number of people with sensitive data, rounded up.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Sensitive *int64 `json:"sensitive,omitempty"`
 }
 
 // Refusal is one rule that refuses a request.
@@ -166,7 +185,7 @@ type TransferManifest struct {
 	// +kubebuilder:validation:MaxLength=512
 	Object string `json:"object,omitempty"`
 
-	// sha256 is the digest of the records, in hexadecimal digits.
+	// sha256 is the digest of the manifest, which has those of the records, in hexadecimal digits.
 	// +optional
 	// +kubebuilder:validation:MinLength=64
 	// +kubebuilder:validation:MaxLength=64

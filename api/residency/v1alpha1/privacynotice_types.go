@@ -53,6 +53,11 @@ type PrivacyNoticeSpec struct {
 	// +kubebuilder:validation:MaxLength=128
 	StoragePlace string `json:"storagePlace,omitempty"`
 
+	// storagePlaceText is the same in the languages that people read. Unset means that
+	// storagePlace is shown to everyone.
+	// +optional
+	StoragePlaceText metav1alpha1.LocalizedText `json:"storagePlaceText,omitempty,omitzero"`
+
 	// rights says which rights people have and how they use them, withdrawal included
 	// (PIPL 17, NDSMR 21).
 	// +required
@@ -210,6 +215,10 @@ const (
 	// ConsentStore, when the notice goes back, or has another text under a number that people
 	// have agreed to.
 	ReasonNoticeRevision metav1alpha1.ConditionReason = "NoticeRevision"
+
+	// ReasonNoticeHashMismatch is used with Ready (False) and Stalled (True) in ConsentStore,
+	// when a notice arrives at the ledger with a hash that is not that of its words.
+	ReasonNoticeHashMismatch metav1alpha1.ConditionReason = "NoticeHashMismatch"
 
 	// ReasonOwnWords is used with OwnWords (True) when the notice tells every item itself.
 	ReasonOwnWords metav1alpha1.ConditionReason = "OwnWords"

@@ -260,4 +260,27 @@ type TransferCounter struct {
 	// sensitivePersons is the number of people of whom something sensitive left.
 	// +required
 	SensitivePersons metav1alpha1.PeopleCount `json:"sensitivePersons,omitempty"`
+
+	// tier is what the numbers of the year ask for: None, Contract or SecurityAssessment. Unset
+	// in years that are over.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Tier string `json:"tier,omitempty"`
+
+	// nextTier is the tier that comes. Unset when there is none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	NextTier string `json:"nextTier,omitempty"`
+
+	// leftUntilNextTier is how many people are left until it is reached, at least.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	LeftUntilNextTier *int64 `json:"leftUntilNextTier,omitempty"`
+
+	// forecastTime is when it is reached at the rate of the year so far. Unset means not within
+	// the year.
+	// +optional
+	ForecastTime metav1.Time `json:"forecastTime,omitempty,omitzero"`
 }

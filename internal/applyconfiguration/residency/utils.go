@@ -125,6 +125,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.TransferMechanismStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferRecipient"):
 		return &residencyv1alpha1.TransferRecipientApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferReservation"):
+		return &residencyv1alpha1.TransferReservationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Violation"):
 		return &residencyv1alpha1.ViolationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ViolationSummary"):

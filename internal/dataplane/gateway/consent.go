@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
+
+	"connectrpc.com/connect"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeclient"
@@ -116,16 +119,51 @@ func (h *handler) preferences(r *http.Request, in session) (*storev1.GetPreferen
 // showForm shows the published notice with the recorded answers. A notice that changed
 // under the reader is shown with nothing ticked: the old ticks were for another text.
 func (h *handler) showForm(w http.ResponseWriter, r *http.Request, in session, status int, hint string) {
-	p, bad, err := h.preferences(r, in)
+	p, bad, err := h.shownPreferences(r, in)
+	if bad.status == 0 && storeclient.Word(err) == "NoticeRevision" { // it changed between the two calls
+		p, bad, err = h.shownPreferences(r, in)
+	}
 	if bad.status != 0 {
 		h.writeError(w, r, bad, err)
 		return
 	}
 	a := recorded(p)
 	if status == http.StatusConflict {
+		if told := ageAnswer(r.PostForm.Get("age")); told.valid() { // the age is the same under any text
+			a.age = told
+		}
 		a = answers{age: a.age}
 	}
 	h.render(w, r, status, h.pages.asking(language(r), p, a, h.sealer.token(in), hint))
+}
+
+// shownPreferences asks the store what to show, and has it note that it is shown.
+func (h *handler) shownPreferences(r *http.Request, in session) (*storev1.GetPreferencesResponse, problem, error) {
+	p, bad, err := h.preferences(r, in)
+	if bad.status == 0 {
+		bad, err = h.told(r, in, p.GetNotice(), nil)
+	}
+	return p, bad, err
+}
+
+// told has the store note that the notice is shown, before it is: whether or not an answer
+// comes, the processor has to prove what people were told (PIPL 69). secret is that of a
+// guardian's link, or nil. A store that is away takes no answer either; when it is there and
+// cannot note it, the notice is shown all the same, and the answer notes it.
+func (h *handler) told(r *http.Request, in session, n *storev1.Notice, secret []byte) (problem, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	_, err := h.Intake.RecordShown(ctx, &storev1.RecordShownRequest{
+		Account: h.Account, OpenId: forStore(in.who), NoticeRevision: n.GetRevision(), Language: language(r), Secret: secret,
+	})
+	switch code := connect.CodeOf(err); {
+	case err == nil:
+	case code == connect.CodeUnavailable, code == connect.CodeDeadlineExceeded, code == connect.CodeCanceled:
+		return problemStore, err
+	default:
+		h.Log.LogAttrs(r.Context(), slog.LevelError, "It is not on record that the notice was shown", causeOf(err)...)
+	}
+	return problem{}, err
 }
 
 // recordConsent takes the form.

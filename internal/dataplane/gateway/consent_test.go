@@ -352,6 +352,61 @@ func TestEveryAnswerHasTheHeaders(t *testing.T) {
 	}
 }
 
+// TestConsent_TheAgeOutlivesTheText: a notice that changed under the reader takes their ticks,
+// which were for another text, and not the age that they told.
+func TestConsent_TheAgeOutlivesTheText(t *testing.T) {
+	r := newRig(t)
+	r.login()
+	form := r.form("DirectMarketing")
+	form.Set("age", "14to17")
+	r.intake.notice.Revision = 4
+	w := r.do("/consent", form)
+	wantStatus(t, w, http.StatusConflict)
+	if got := strings.Count(w.Body.String(), " checked"); got != 1 || !strings.Contains(w.Body.String(), `value="14to17" required checked`) {
+		t.Errorf("%d boxes are ticked: %s", got, w.Body)
+	}
+	form.Set("age", "99")
+	if w := r.do("/consent", form); strings.Contains(w.Body.String(), " checked") {
+		t.Error("an age that is none is ticked")
+	}
+}
+
+// TestConsent_SaysWhoGetsNoScoredMarketing beside the box, in both languages, and only there.
+func TestConsent_SaysWhoGetsNoScoredMarketing(t *testing.T) {
+	r := newRig(t)
+	r.login()
+	for lang, words := range map[string]string{langZh: "未满 18 周岁或未说明年龄的", langEn: "people who do not tell their age"} {
+		if n := strings.Count(r.do("/consent?lang="+lang, nil).Body.String(), words); n != 1 {
+			t.Errorf("%s: said %d times", lang, n)
+		}
+	}
+	r.intake.notice.Purposes = r.intake.notice.Purposes[:1]
+	if page := r.do("/consent", nil).Body.String(); strings.Contains(page, "未说明年龄的") {
+		t.Error("said of a notice that asks for no scored marketing")
+	}
+}
+
+// TestConsent_TellsTheStoragePlaceInTheReadersLanguage, where the notice does.
+func TestConsent_TellsTheStoragePlaceInTheReadersLanguage(t *testing.T) {
+	r := newRig(t)
+	r.login()
+	for _, c := range []struct {
+		text map[string]string
+		want map[string]string
+	}{
+		{nil, map[string]string{langZh: "Mainland China", langEn: "Mainland China"}},
+		{map[string]string{"zh-CN": "中国大陆杭州", "en": "Hangzhou"}, map[string]string{langZh: "中国大陆杭州", langEn: "Hangzhou"}},
+		{map[string]string{"zh-CN": "中国大陆杭州"}, map[string]string{langZh: "中国大陆杭州", langEn: "中国大陆杭州"}},
+	} {
+		r.intake.notice.StoragePlaceText = c.text
+		for lang, place := range c.want {
+			if page := r.do("/consent?lang="+lang, nil).Body.String(); !strings.Contains(page, "<dd>"+place+"</dd>") {
+				t.Errorf("%s of %v does not say %q", lang, c.text, place)
+			}
+		}
+	}
+}
+
 func FuzzConsentForm(f *testing.F) {
 	f.Add("csrf=x&revision=3&age=adult&grant=DirectMarketing&lang=en")
 	f.Add("refuse=1&grant=GroupReporting%40acme-group-crm")

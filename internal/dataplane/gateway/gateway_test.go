@@ -68,6 +68,9 @@ type fakeIntake struct {
 	mayAsk   bool
 	links    fakeLinks
 	receipt  []byte
+	shown    []*storev1.RecordShownRequest
+	shownErr error // of noting that the notice is shown
+	changes  bool  // the notice changes before it is noted
 }
 
 func newFakeIntake() *fakeIntake {
@@ -104,6 +107,24 @@ func (f *fakeIntake) GetPreferences(ctx context.Context, r *storev1.GetPreferenc
 	defer f.mu.Unlock()
 	c := f.choices[r.GetOpenId()]
 	return &storev1.GetPreferencesResponse{Notice: f.notice, AgeBand: c.GetAgeBand(), Choices: c.GetChoices(), GuardianState: guardianStateOf(c.GetAgeBand())}, nil
+}
+
+func (f *fakeIntake) RecordShown(ctx context.Context, r *storev1.RecordShownRequest) (*storev1.RecordShownResponse, error) {
+	if err := f.enter(ctx); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shownErr != nil {
+		return nil, f.shownErr
+	}
+	if r.GetNoticeRevision() != f.notice.GetRevision() || f.changes {
+		f.changes = false
+		f.notice.Revision++
+		return nil, word("NoticeRevision: another")
+	}
+	f.shown = append(f.shown, proto.CloneOf(r))
+	return &storev1.RecordShownResponse{}, nil
 }
 
 func (f *fakeIntake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequest) (*storev1.RecordChoicesResponse, error) {

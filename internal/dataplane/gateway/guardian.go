@@ -16,9 +16,16 @@ const guardianPath = "/consent/guardian/"
 
 const secretLen = 32
 
-// secretOf reads a link's secret.
+// linkCode writes secrets in one way only: a link has one address.
+var linkCode = base64.RawURLEncoding.Strict()
+
+// secretOf reads a link's secret. Decoding skips line breaks, so the length is looked at too.
 func secretOf(r *http.Request) ([]byte, bool) {
-	secret, err := base64.RawURLEncoding.DecodeString(r.PathValue("secret"))
+	written := r.PathValue("secret")
+	if len(written) != linkCode.EncodedLen(secretLen) {
+		return nil, false
+	}
+	secret, err := linkCode.DecodeString(written)
 	return secret, err == nil && len(secret) == secretLen
 }
 
@@ -45,7 +52,7 @@ func (h *handler) askGuardian(w http.ResponseWriter, r *http.Request) {
 		h.writeError(w, r, problemStore, err)
 		return
 	}
-	p, err := h.pages.link(language(r), scheme(r)+"://"+r.Host+guardianPath+base64.RawURLEncoding.EncodeToString(secret))
+	p, err := h.pages.link(language(r), scheme(r)+"://"+r.Host+guardianPath+linkCode.EncodeToString(secret))
 	if err != nil {
 		h.writeError(w, r, problemInternal, err)
 		return
@@ -74,6 +81,10 @@ func (h *handler) showCase(w http.ResponseWriter, r *http.Request, in session, s
 	c, err := h.Intake.GetGuardianCase(ctx, &storev1.GetGuardianCaseRequest{Account: h.Account, OpenId: forStore(in.who), Secret: secret})
 	if err != nil {
 		h.writeError(w, r, guardianProblem(err), err)
+		return
+	}
+	if bad, err := h.told(r, in, c.GetNotice(), secret); bad.status != 0 {
+		h.writeError(w, r, bad, err)
 		return
 	}
 	h.render(w, r, status, h.pages.guardian(language(r), c, h.sealer.token(in), hint))

@@ -204,3 +204,58 @@ func TestGuardian_WhoMayNotSpeak(t *testing.T) {
 		t.Errorf("%d answers recorded", n)
 	}
 }
+
+// FuzzGuardianLink opens made-up links and posts made-up answers to them and to a real one:
+// nothing is recorded by another link, nor as a yes that is not a clear one.
+func FuzzGuardianLink(f *testing.F) {
+	f.Add("", "confirm=1&relation=Parent&adult=1&csrf=x&revision=3", "en")
+	f.Add("", "confirm=1&withdraw=&relation=Parent&adult=1&csrf=x&lang=tlh", "zh-CN")
+	f.Add("", "refuse=1&csrf=x&revision=-1", "")
+	f.Add("short", "withdraw=1&csrf=x", "%")
+	f.Add(strings.Repeat("A", 43), "confirm=1&relation=Parent&adult=1&csrf=x", "en")
+	f.Add("../../consent\n", "csrf=x", "en&lang=zh-CN")
+	f.Add("/../../..", "csrf=x", "") // the router cleans it
+	f.Add("\n", "confirm=1&relation=Parent&adult=1&csrf=x&revision=3", "")
+	f.Fuzz(func(t *testing.T, tail, body, lang string) {
+		r, path := asked(t)
+		page := r.opens(guardianCanary, path)
+		target := (&url.URL{Path: path + tail, RawQuery: url.Values{"lang": {lang}}.Encode()}).RequestURI() // no tail: the real link
+		if strings.HasPrefix(tail, "A") || strings.Contains(tail, "/") {
+			target = (&url.URL{Path: guardianPath + tail}).RequestURI()
+		}
+		real := target == path || strings.HasPrefix(target, path+"?")
+		if w := r.do(target, nil); (w.Code == http.StatusOK) != real && w.Code < 300 {
+			t.Fatalf("%s shows a case: %d", target, w.Code)
+		}
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return
+		}
+		if form.Get("csrf") == "x" { // let some of them past the token
+			form.Set("csrf", csrfField.FindStringSubmatch(page)[1])
+		}
+		w := r.do(target, form)
+		if w.Code >= http.StatusInternalServerError {
+			t.Fatalf("status %d", w.Code)
+		}
+		if to := w.Header().Get("Location"); to != "" && (to[0] != '/' || strings.HasPrefix(to, "//")) { // to another host
+			t.Fatalf("leads to %q", to)
+		}
+		for _, a := range r.intake.links.answered {
+			clear := form.Has("confirm") && !form.Has("refuse") && !form.Has("withdraw") && form.Get("adult") == "1" && a.GetRelation() != ""
+			switch {
+			case !real || string(a.GetSecret()) != r.intake.links.secret || a.GetOpenId() != guardianCanary:
+				t.Fatalf("%s: recorded by another link, or of another person", target)
+			case a.GetState() == "Verified" && !clear:
+				t.Fatalf("%q is no yes", body)
+			case a.GetLanguage() != langZh && a.GetLanguage() != langEn:
+				t.Fatalf("language %q", a.GetLanguage())
+			}
+		}
+		for _, secret := range []string{"CANARY", strings.TrimPrefix(path, guardianPath)} {
+			if strings.Contains(r.log.String(), secret) {
+				t.Fatal("the log holds an identifier or the link")
+			}
+		}
+	})
+}

@@ -118,6 +118,7 @@ type itemView struct {
 	Giving                        string // what ticking allows, of a box that is about a recipient
 	Categories                    []string
 	Necessity, Impact             string // of sensitive data
+	Adults                        string // of marketing selected by a score: whom it never reaches
 	Ticked                        bool
 }
 
@@ -170,7 +171,7 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 	f := &formView{
 		CSRF: csrf, Hint: t.Text[hint], Revision: n.GetRevision(),
 		Processor: n.GetProcessorName(), Contact: n.GetProcessorContact(),
-		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: n.GetStoragePlace(),
+		Retention: fmt.Sprintf(t.Text["retention"], n.GetRetentionDays()), Storage: cmp.Or(local(n.GetStoragePlaceText(), lang), n.GetStoragePlace()),
 		Rights: local(n.GetRights(), lang), Refusal: local(n.GetRefusal(), lang),
 		Method: local(n.GetMethod(), lang), Safeguards: local(n.GetSafeguards(), lang),
 		AutomatedDecision: local(n.GetAutomatedDecision(), lang), Complaints: local(n.GetComplaints(), lang),
@@ -180,6 +181,9 @@ func (p *pages) form(lang string, n *storev1.Notice, given answers, csrf, hint s
 		about[purpose.GetName()] = local(purpose.GetDescription(), lang)
 		i := t.item(item{purpose: purpose.GetName()}, about, given, purpose.GetCategories())
 		i.Necessity, i.Impact = local(purpose.GetNecessity(), lang), local(purpose.GetImpact(), lang)
+		if purpose.GetName() == "PersonalizedMarketing" {
+			i.Adults = t.Text["adults"]
+		}
 		f.Purposes = append(f.Purposes, i)
 	}
 	for _, r := range n.GetRecipients() {

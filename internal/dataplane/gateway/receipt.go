@@ -21,6 +21,7 @@ var problemReceipt = problem{http.StatusNotFound, "receipt"}
 
 type receiptView struct {
 	Records        []proofView
+	Notices        []eventView
 	Key, Principal string
 	Head           []string // lines of the checkpoint
 }
@@ -100,6 +101,10 @@ func (p *pages) receipt(lang string, r receipt.Receipt) page {
 			record.Events = append(record.Events, eventView{e.Time, local8(e.Time), record.State, fmt.Sprintf(t.Text["receipt.at"], e.LogIndex)})
 		}
 		v.Records = append(v.Records, record)
+	}
+	for _, n := range r.Notices {
+		said := fmt.Sprintf("%s %d · %s", t.Text["revision"], n.Evidence.NoticeRevision, n.Language)
+		v.Notices = append(v.Notices, eventView{n.Time, local8(n.Time), said, fmt.Sprintf(t.Text["receipt.at"], n.LogIndex)})
 	}
 	out.Receipt = v
 	return out

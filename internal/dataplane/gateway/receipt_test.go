@@ -65,7 +65,7 @@ func TestReceipt_IsShownAndSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for lang, words := range map[string][]string{
-		langZh: {"您的同意凭证", "个性化推荐", "同意", "撤回", "集团内部分析与报告", "acme-group-crm (瑞士)", "brand-notice, revision 3", "2026-11-24 12:00:00", "账本第 "},
+		langZh: {"您的同意凭证", "个性化推荐", "同意", "撤回", "集团内部分析与报告", "acme-group-crm (瑞士)", "brand-notice, revision 3", "2026-11-24 12:00:00", "账本第 ", "何时向您展示", "告知书版本 3 · zh-CN"},
 		langEn: {"Your consent receipt", "Personalised recommendations", "Agreed", "Withdrawn", "acme-group-crm (Switzerland)", "entry "},
 	} {
 		page := r.do("/consent/receipt?lang="+lang, nil)

@@ -82,9 +82,14 @@ func held() *storev1.Record {
 		Grants:    []*storev1.Grant{{Account: "brand", TemplateId: "T1", Remaining: 2}},
 		Consents: []*storev1.ConsentEntry{
 			{Purpose: "DirectMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true},
+			{Purpose: "PersonalizedMarketing", Action: "Given", At: at(1), NoticeRevision: 2, Language: "zh-CN", Control: "page", Separate: true, NotUsed: "MinorAutomatedMarketing"},
 			{Purpose: "GroupReporting", Recipient: "acme-group-crm", Action: "Withdrawn", At: at(2), NoticeRevision: 3, Control: "keyword", Separate: true},
 		},
-		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent"}},
+		Shown: []*storev1.ShownEntry{
+			{At: at(0), NoticeRevision: 2, Hash: "ab", Account: "brand", Language: "zh-CN", Control: "page"},
+			{At: at(1), NoticeRevision: 3, Hash: "cd", Account: "brand", Language: "en", Control: "guardian"},
+		},
+		Guardians: []*storev1.GuardianEntry{{State: "Refused", At: at(2), NoticeRevision: 3, Relation: "Grandparent", Method: "OwnAccountLink"}},
 		Messages:  []*storev1.MessageEntry{{Campaign: "spring-tea", Purpose: "DirectMarketing", At: at(3), Outcome: "Unknown"}},
 		PassedOn: []*storev1.PassedOn{{
 			Recipient: "acme-group-crm", DisplayName: "Acme Group AG", Country: "CH", Purpose: "GroupReporting", LegalBasis: "Consent",

@@ -17,6 +17,7 @@ type recordView struct {
 	Tags         []string
 	Ages         []ageView
 	Consents     []entryView
+	Shown        []entryView
 	Messages     []entryView
 	Guardians    []entryView
 	Passed       []entryView
@@ -57,13 +58,15 @@ func (p *pages) record(lang string, r *storev1.Record, csrf string) page {
 	for _, c := range r.GetConsents() {
 		v.Consents = append(v.Consents, t.consent(c))
 	}
+	v.Shown = t.shown(r.GetShown())
 	for _, m := range r.GetMessages() {
 		v.Messages = append(v.Messages, entryView{m.GetCampaign(), t.facts(
 			"record.when", when(m.GetAt()), "record.purpose", named(t.Purposes, m.GetPurpose()), "record.outcome", t.word("message.", m.GetOutcome()))})
 	}
 	for _, x := range r.GetGuardians() {
 		v.Guardians = append(v.Guardians, entryView{t.word("said.", x.GetState()), t.facts(
-			"record.when", when(x.GetAt()), "record.revision", fmt.Sprint(x.GetNoticeRevision()), "guardian.relation", t.word("relation.", x.GetRelation()))})
+			"record.when", when(x.GetAt()), "record.revision", fmt.Sprint(x.GetNoticeRevision()), "guardian.relation", t.word("relation.", x.GetRelation()),
+			"record.method", t.word("method.", x.GetMethod()))})
 	}
 	for _, x := range r.GetPassedOn() {
 		v.Passed = append(v.Passed, t.passed(x))
@@ -137,7 +140,16 @@ func (t texts) word(set, word string) string { return cmp.Or(t.Text[set+word], w
 func (t texts) consent(c *storev1.ConsentEntry) entryView {
 	return entryView{t.word("action.", c.GetAction()) + " · " + named(t.Purposes, c.GetPurpose()), t.facts(
 		"record.when", when(c.GetAt()), "record.recipient", c.GetRecipient(), "record.revision", fmt.Sprint(c.GetNoticeRevision()),
-		"record.language", c.GetLanguage(), "record.control", t.word("control.", c.GetControl()), "record.ends", when(c.GetEnds()))}
+		"record.language", c.GetLanguage(), "record.control", t.word("control.", c.GetControl()), "record.ends", when(c.GetEnds()),
+		"record.notUsed", t.word("notUsed.", c.GetNotUsed()))}
+}
+
+func (t texts) shown(all []*storev1.ShownEntry) (out []entryView) {
+	for _, x := range all {
+		out = append(out, entryView{when(x.GetAt()), t.facts("record.revision", fmt.Sprint(x.GetNoticeRevision()),
+			"record.language", x.GetLanguage(), "record.on", t.word("on.", x.GetControl()))})
+	}
+	return out
 }
 
 func (t texts) passed(x *storev1.PassedOn) entryView {

@@ -39,8 +39,9 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		BundleHash: s.ViewHash, BundleIssuedAt: timestamp(s.ViewIssued), Year: int64(s.Year),
 		NonSensitivePersons: subject.People(s.Counter.NonSensitive), SensitivePersons: subject.People(s.Counter.Sensitive),
 		Requests:       requestCountsOf(s.Requests),
-		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, StaleConsents: subject.People(s.StaleConsents),
-		VerifierKey: s.VerifierKey, Checkpoint: s.Checkpoint,
+		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, NoticeRefusal: s.NoticeRefusal,
+		StaleConsents: subject.People(s.StaleConsents),
+		VerifierKey:   s.VerifierKey, Checkpoint: s.Checkpoint,
 	}, nil
 }
 
@@ -103,12 +104,24 @@ func (c *control) GetTransferFacts(ctx context.Context, r *storev1.GetTransferFa
 	out := &storev1.GetTransferFactsResponse{
 		Year: int64(f.Year), NonSensitiveAtMost: atMost(f.Counter.NonSensitive), SensitiveAtMost: sensitiveAtMost(f.Counter.Sensitive),
 		RecentNonSensitiveAtMost: atMost(f.Recent.NonSensitive), RecentSensitiveAtMost: sensitiveAtMost(f.Recent.Sensitive),
-		AnyoneConsents: f.People.Included > 0, Children: f.People.Young > 0,
+		AnyoneConsents: f.People.Included > 0, YoungAtMost: sensitiveAtMost(f.People.Young),
 	}
 	for _, code := range slices.Sorted(maps.Keys(f.People.Excluded)) {
 		out.Excluded = append(out.Excluded, string(code))
 	}
 	return out, nil
+}
+
+// GetCounters tells the processor's meter; small numbers are rounded up.
+func (c *control) GetCounters(ctx context.Context, r *storev1.GetCountersRequest) (*storev1.GetCountersResponse, error) {
+	n, err := c.ledger.Counters(ctx, r.GetRecipient())
+	if err != nil {
+		return nil, err
+	}
+	persons := func(c transfer.Counter) *storev1.Persons {
+		return &storev1.Persons{NonSensitive: max(c.NonSensitive, subject.Few-1), Sensitive: sensitiveAtMost(c.Sensitive)}
+	}
+	return &storev1.GetCountersResponse{Year: int64(n.Year), Counted: persons(n.Counted), Recent: persons(n.Recent)}, nil
 }
 
 // sensitiveAtMost keeps zero: one sensitive record already asks for a mechanism, so rounding
@@ -122,7 +135,9 @@ func sensitiveAtMost(n int64) int64 {
 
 // DeclareTransfer makes a transfer known.
 func (c *control) DeclareTransfer(ctx context.Context, r *storev1.DeclareTransferRequest) (*storev1.DeclareTransferResponse, error) {
-	t, err := c.ledger.DeclareTransfer(ctx, transferSpecOf(r.GetSpec()))
+	spec := transferSpecOf(r.GetSpec())
+	spec.Elsewhere = transfer.Counter{NonSensitive: r.GetElsewhere().GetNonSensitive(), Sensitive: r.GetElsewhere().GetSensitive()}
+	t, err := c.ledger.DeclareTransfer(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

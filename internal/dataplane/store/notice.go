@@ -11,7 +11,7 @@ func noticeOf(n *storev1.Notice) store.Notice {
 	out := store.Notice{
 		Name: n.GetName(), Revision: n.GetRevision(), Hash: n.GetContentHash(), TextKept: n.GetTextKept(), RetentionDays: n.GetRetentionDays(),
 		ProcessorName: n.GetProcessorName(), ProcessorContact: n.GetProcessorContact(), StoragePlace: n.GetStoragePlace(),
-		Rights: n.GetRights(), Refusal: n.GetRefusal(),
+		StoragePlaceText: n.GetStoragePlaceText(), Rights: n.GetRights(), Refusal: n.GetRefusal(),
 		Method: n.GetMethod(), Safeguards: n.GetSafeguards(), AutomatedDecision: n.GetAutomatedDecision(), Complaints: n.GetComplaints(),
 	}
 	for _, p := range n.GetPurposes() {
@@ -35,7 +35,7 @@ func noticeFor(n store.Notice) *storev1.Notice {
 	}
 	out := &storev1.Notice{
 		Name: n.Name, Revision: n.Revision, ContentHash: n.Hash, ProcessorName: n.ProcessorName, ProcessorContact: n.ProcessorContact,
-		RetentionDays: n.RetentionDays, StoragePlace: n.StoragePlace, Rights: n.Rights, Refusal: n.Refusal,
+		RetentionDays: n.RetentionDays, StoragePlace: n.StoragePlace, StoragePlaceText: n.StoragePlaceText, Rights: n.Rights, Refusal: n.Refusal,
 		Method: n.Method, Safeguards: n.Safeguards, AutomatedDecision: n.AutomatedDecision, Complaints: n.Complaints,
 	}
 	for _, p := range n.Purposes {

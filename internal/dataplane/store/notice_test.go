@@ -1,10 +1,13 @@
 package store
 
 import (
+	"os"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"sigs.k8s.io/yaml"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -41,5 +44,29 @@ func fill(m protoreflect.Message) {
 		default:
 			m.Set(f, text)
 		}
+	}
+}
+
+// TestNotice_HasTheHashThatTheManagerSends reads the manager's own message: both sides hash
+// the same words, so that a store refuses only what was changed on the way.
+func TestNotice_HasTheHashThatTheManagerSends(t *testing.T) {
+	raw, err := os.ReadFile("../../gather/testdata/bundle.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = yaml.YAMLToJSON(raw); err != nil {
+		t.Fatal(err)
+	}
+	var b storev1.Bundle
+	if err := protojson.Unmarshal(raw, &b); err != nil {
+		t.Fatal(err)
+	}
+	n := viewOf(&b).Notice
+	if n.Hash == "" || n.Text().Hash() != n.Hash {
+		t.Errorf("the store computes %s of what the manager names %s", n.Text().Hash(), n.Hash)
+	}
+	n.Recipients[0].Method["en"] += "!"
+	if n.Text().Hash() == n.Hash {
+		t.Error("another word has the same hash")
 	}
 }

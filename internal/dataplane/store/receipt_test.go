@@ -59,3 +59,31 @@ func TestReceipt(t *testing.T) {
 		}
 	}
 }
+
+// TestShown goes the way of the page: what is noted before it is sent is in the person's record.
+func TestShown(t *testing.T) {
+	w := serve(t)
+	w.Push(nil)
+	who := storetest.OpenID("a").Reveal()
+	gateway := w.client(role(identity.Gateway, "brand", ""))
+	if _, err := gateway.Intake.RecordShown(t.Context(), &storev1.RecordShownRequest{Account: "brand", OpenId: who, NoticeRevision: 3, Language: "en"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := gateway.Intake.GetRecord(t.Context(), &storev1.GetRecordRequest{Account: "brand", OpenId: who})
+	if err != nil || len(got.GetRecord().GetShown()) != 1 {
+		t.Fatal(got.GetRecord().GetShown(), err)
+	}
+	if x := got.GetRecord().GetShown()[0]; x.GetLanguage() != "en" || x.GetNoticeRevision() != 3 || x.GetControl() != "page" || x.GetHash() == "" || !x.GetAt().AsTime().Equal(w.Clock.Now()) {
+		t.Errorf("%v", x)
+	}
+	for word, r := range map[string]*storev1.RecordShownRequest{
+		"RoleDenied":     {Account: "other", OpenId: who, NoticeRevision: 3, Language: "en"},
+		"NoticeRevision": {Account: "brand", OpenId: who, NoticeRevision: 2, Language: "en"},
+		"GuardianLink":   {Account: "brand", OpenId: who, NoticeRevision: 3, Language: "en", Secret: make([]byte, 32)},
+		"Invalid":        {Account: "brand", OpenId: who, NoticeRevision: 3, Language: "en", Secret: make([]byte, 31)},
+	} {
+		if _, err := gateway.Intake.RecordShown(t.Context(), r); storeclient.Word(err) != word {
+			t.Errorf("%v, want %s", err, word)
+		}
+	}
+}

@@ -95,12 +95,15 @@ func recordOf(r store.Record) *storev1.Record {
 	for _, x := range r.Consents {
 		out.Consents = append(out.Consents, &storev1.ConsentEntry{
 			Purpose: x.Purpose, Recipient: x.Recipient, Action: string(x.Action), At: timestamp(x.At), NoticeRevision: x.NoticeRevision,
-			Language: x.Language, Control: string(x.Control), Ends: timestamp(x.Ends), Separate: x.Separate,
+			Language: x.Language, Control: string(x.Control), Ends: timestamp(x.Ends), Separate: x.Separate, NotUsed: string(x.NotUsed),
 		})
 	}
 	for _, x := range r.Guardians {
-		out.Guardians = append(out.Guardians, &storev1.GuardianEntry{
-			State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
+		out.Guardians = append(out.Guardians, guardianEntryOf(x))
+	}
+	for _, x := range r.Shown {
+		out.Shown = append(out.Shown, &storev1.ShownEntry{
+			At: timestamp(x.At), NoticeRevision: x.Revision, Hash: x.Hash, Account: x.Account, Language: x.Language, Control: string(x.Control),
 		})
 	}
 	for _, x := range r.Messages {
@@ -117,6 +120,17 @@ func recordOf(r store.Record) *storev1.Record {
 	}
 	for _, x := range r.Interactions {
 		out.Interactions = append(out.Interactions, &storev1.Interaction{Kind: x.Kind, Key: x.Key, At: timestamp(x.At)})
+	}
+	return out
+}
+
+func guardianEntryOf(x store.GuardianEntry) *storev1.GuardianEntry {
+	out := &storev1.GuardianEntry{
+		State: string(x.State), At: timestamp(x.At), NoticeRevision: x.Revision, Relation: string(x.Relation),
+		Method: string(x.Method), VerifierRef: x.VerifierRef, EvidenceCommitment: x.Evidence, SubjectAgeBand: string(x.Age),
+	}
+	if x.State == consent.GuardianVerified {
+		out.VerifiedAt = out.GetAt()
 	}
 	return out
 }

@@ -130,7 +130,7 @@ func codeOf(e *store.Error) connect.Code {
 		return slices.ContainsFunc(list, func(x *store.Error) bool { return e.Is(x) })
 	}
 	switch {
-	case is(store.ErrRunUnknown, store.ErrTransferUnknown, store.ErrGuardianLink, store.ErrNoConsents):
+	case is(store.ErrRunUnknown, store.ErrTransferUnknown, store.ErrPartUnknown, store.ErrGuardianLink, store.ErrNoConsents):
 		return connect.CodeNotFound
 	case is(store.ErrInvalid, store.ErrAudience, store.ErrAsk):
 		return connect.CodeInvalidArgument

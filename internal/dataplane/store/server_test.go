@@ -146,9 +146,14 @@ func TestRoles_OtherObject(t *testing.T) {
 	other.Namespace = "another"
 	_, lease := w.client(role(identity.Dispatch, "spring-tea", "other-run")).Dispatch.Lease(t.Context(), &storev1.LeaseRequest{RunId: "run", Max: 1})
 	_, prefs := w.client(role(identity.Gateway, "other", "")).Intake.GetPreferences(t.Context(), &storev1.GetPreferencesRequest{Account: "brand", OpenId: storetest.OpenID("a").Reveal()})
-	_, start := w.client(role(identity.Transfer, "leads", "x")).Transfer.StartTransfer(t.Context(), &storev1.StartTransferRequest{TransferId: "t"})
+	job := w.client(role(identity.Transfer, "leads", "x")).Transfer
+	_, start := job.StartTransfer(t.Context(), &storev1.StartTransferRequest{TransferId: "t"})
+	_, part := job.LeasePart(t.Context(), &storev1.LeasePartRequest{TransferId: "t"})
+	_, report := job.ReportPart(t.Context(), &storev1.ReportPartRequest{TransferId: "t"})
+	_, list := job.ListParts(t.Context(), &storev1.ListPartsRequest{TransferId: "t"})
+	_, finish := job.FinishTransfer(t.Context(), &storev1.FinishTransferRequest{TransferId: "t"})
 	_, status := w.client(other).Control.GetStatus(t.Context(), &storev1.GetStatusRequest{})
-	for what, err := range map[string]error{"run": lease, "account": prefs, "transfer": start, "namespace": status} {
+	for what, err := range map[string]error{"run": lease, "account": prefs, "transfer": start, "part": part, "report": report, "parts": list, "finish": finish, "namespace": status} {
 		if connect.CodeOf(err) != connect.CodePermissionDenied {
 			t.Errorf("%s: %v", what, err)
 		}

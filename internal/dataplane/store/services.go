@@ -4,10 +4,7 @@ import (
 	"context"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"github.com/maodian-dev/maodian/internal/domain/consent"
-	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -70,6 +67,25 @@ func choicesFor(items []store.Choice) (out []*storev1.Choice) {
 		out = append(out, &storev1.Choice{Purpose: c.Purpose, Recipient: c.Recipient, Granted: c.Granted})
 	}
 	return out
+}
+
+// RecordShown notes that the notice is about to be shown.
+func (i *intake) RecordShown(ctx context.Context, r *storev1.RecordShownRequest) (*storev1.RecordShownResponse, error) {
+	who, err := person(ctx, r.GetAccount(), r.GetOpenId())
+	if err != nil {
+		return nil, err
+	}
+	k := store.Look{Account: r.GetAccount(), Who: who, Revision: r.GetNoticeRevision(), Language: r.GetLanguage()}
+	switch secret := r.GetSecret(); {
+	case len(r.GetLanguage()) > 16 || (len(secret) != 0 && len(secret) != 32):
+		return nil, store.ErrInvalid
+	case len(secret) == 32:
+		k.Link = (*[32]byte)(secret)
+	}
+	if err := i.ledger.RecordLook(ctx, k); err != nil {
+		return nil, err
+	}
+	return &storev1.RecordShownResponse{}, nil
 }
 
 // RecordChoices stores the page's answers.
@@ -157,7 +173,7 @@ func (d *dispatch) Reconcile(ctx context.Context, r *storev1.ReconcileRequest) (
 // transfers serves the Job of one transfer.
 type transfers struct{ ledger store.Ledger }
 
-// StartTransfer decides and counts.
+// StartTransfer decides.
 func (t *transfers) StartTransfer(ctx context.Context, r *storev1.StartTransferRequest) (*storev1.StartTransferResponse, error) {
 	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
 		return nil, err
@@ -166,24 +182,52 @@ func (t *transfers) StartTransfer(ctx context.Context, r *storev1.StartTransferR
 	if err != nil {
 		return nil, err
 	}
-	return &storev1.StartTransferResponse{Allowed: x.State == store.TransferStarted, Refusals: refusalsOf(x.Refusals), Persons: x.Persons}, nil
+	return &storev1.StartTransferResponse{Allowed: x.State == store.TransferStarted, Refusals: refusalsOf(x.Refusals), StartedAt: timestamp(x.Started)}, nil
 }
 
-// StreamRows streams the permitted rows.
-func (t *transfers) StreamRows(ctx context.Context, r *storev1.StreamRowsRequest, out *connect.ServerStream[storev1.StreamRowsResponse]) error {
+// LeasePart counts the next people, and hands out their rows.
+func (t *transfers) LeasePart(ctx context.Context, r *storev1.LeasePartRequest) (*storev1.LeasePartResponse, error) {
 	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
-		return err
+		return nil, err
 	}
-	stopped, err := t.ledger.StreamRows(ctx, r.GetTransferId(), func(rows [][]byte) error {
-		return out.Send(&storev1.StreamRowsResponse{Rows: rows})
+	p, err := t.ledger.LeasePart(ctx, r.GetTransferId(), int(r.GetMax()))
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.LeasePartResponse{
+		Part: p.Part, Lease: p.Lease, Rows: p.Rows, LeaseMillis: int32(p.Life.Milliseconds()), WaitMillis: int32(p.Wait.Milliseconds()), Done: p.Done, StoppedBy: string(p.Stopped),
+	}, nil
+}
+
+// ReportPart notes that a part is written.
+func (t *transfers) ReportPart(ctx context.Context, r *storev1.ReportPartRequest) (*storev1.ReportPartResponse, error) {
+	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
+		return nil, err
+	}
+	p := r.GetPart()
+	err := t.ledger.ReportPart(ctx, r.GetTransferId(), r.GetLease(), store.Part{
+		Number: p.GetPart(), Object: p.GetObject(), SHA256: p.GetSha256(), Rows: p.GetRows(), Bytes: p.GetBytes(),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if stopped == reason.AllChecksPassed {
-		return nil
+	return &storev1.ReportPartResponse{}, nil
+}
+
+// ListParts lists what is written.
+func (t *transfers) ListParts(ctx context.Context, r *storev1.ListPartsRequest) (*storev1.ListPartsResponse, error) {
+	if err := scoped(ctx, run, r.GetTransferId()); err != nil {
+		return nil, err
 	}
-	return out.Send(&storev1.StreamRowsResponse{StoppedBy: string(stopped)})
+	list, err := t.ledger.Parts(ctx, r.GetTransferId())
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.ListPartsResponse{}
+	for _, p := range list {
+		out.Parts = append(out.Parts, &storev1.Part{Part: p.Number, Object: p.Object, Sha256: p.SHA256, Rows: p.Rows, Bytes: p.Bytes})
+	}
+	return out, nil
 }
 
 // FinishTransfer records the manifest.

@@ -1,11 +1,11 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,13 +16,6 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 )
-
-// partSize bounds the memory of an upload of unknown length. S3 takes 10,000 parts and no
-// part below 5 MiB, so an object ends at 48 GiB.
-const partSize = 5 << 20
-
-// unknownSize is the size of a body that is not at its end yet.
-const unknownSize = -1
 
 // attempts of one request, with growing pauses, about ten seconds together.
 const attempts = 10
@@ -50,7 +43,6 @@ var answers = map[string]error{
 	"InternalError":                ErrFailed,
 	"InvalidBucketName":            ErrFailed,
 	"NoSuchBucket":                 ErrFailed,
-	"NoSuchUpload":                 ErrFailed,
 	"NotImplemented":               ErrFailed,
 	"QuotaExceeded":                ErrFailed,
 	"ServiceUnavailable":           ErrFailed,
@@ -115,23 +107,26 @@ func (p *pinned) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.next.RoundTrip(r)
 }
 
-// Put uploads a body; one of unknown size in parts, after removing the parts that a killed
-// upload left. The object appears whole or not at all.
-func (b *s3Bucket) Put(ctx context.Context, name, contentType string, body io.Reader, size int64) error {
-	if size == unknownSize {
-		// Credentials that may only write cannot list uploads: the bucket's own rules clean up then.
-		if err := b.client.RemoveIncompleteUpload(ctx, b.bucket, name); err != nil && !answered(err) {
-			return publish(ctx, err)
-		}
+// Put uploads a body with one request: the object appears whole or not at all.
+func (b *s3Bucket) Put(ctx context.Context, name, contentType string, body []byte) error {
+	opts := minio.PutObjectOptions{ContentType: contentType, DisableMultipart: true}
+	_, err := b.client.PutObject(ctx, b.bucket, name, bytes.NewReader(body), int64(len(body)), opts)
+	if err = publish(ctx, err); errors.Is(err, ErrUnreachable) {
+		return b.why(ctx, name, err)
 	}
-	_, err := b.client.PutObject(ctx, b.bucket, name, body, size, minio.PutObjectOptions{ContentType: contentType, PartSize: partSize, NumThreads: 1})
-	return publish(ctx, err)
+	return err
 }
 
-// answered says that the server itself said no.
-func answered(err error) bool {
-	var res minio.ErrorResponse
-	return errors.As(err, &res) && res.StatusCode != 0
+// why asks a server that broke off, since one that refuses a body may hang up before its
+// answer is read. Credentials that may only write are not told why.
+func (b *s3Bucket) why(ctx context.Context, name string, err error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o := <-b.client.ListObjects(ctx, b.bucket, minio.ListObjectsOptions{Prefix: name, MaxKeys: 1})
+	if o.Err == nil || minio.ToErrorResponse(o.Err).Code == "AccessDenied" {
+		return err
+	}
+	return publish(ctx, o.Err)
 }
 
 // publish keeps the kind of an error and drops its text.

@@ -1,18 +1,13 @@
 package transfer
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
-
-// writeBuffer gathers rows, so that the upload is not woken for each.
-const writeBuffer = 64 << 10
 
 // errRow says that the store sent something else than rows. It repeats none of it.
 var errRow = errors.New("RowInvalid: the store sent a row that is not one JSON object")
@@ -25,15 +20,49 @@ type encoder interface {
 	end() error
 }
 
-func newEncoder(format string, fields []string, w io.Writer) encoder {
-	buffered := bufio.NewWriterSize(w, writeBuffer)
+func newEncoder(format string, fields []string, w *bytes.Buffer) encoder {
 	if format == CSV {
-		return &csvEncoder{fields: fields, w: csv.NewWriter(buffered), record: make([]string, len(fields))}
+		return &csvEncoder{fields: fields, w: csv.NewWriter(w), record: make([]string, len(fields))}
 	}
-	return lines{buffered}
+	return lines{w}
 }
 
-type lines struct{ w *bufio.Writer }
+// text is a format of lines: JSONLines or CSV.
+type text string
+
+// Encode renders a whole part.
+func (f text) Encode(fields []string, rows [][]byte) ([]byte, error) {
+	var out bytes.Buffer
+	e := newEncoder(string(f), fields, &out)
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if err := e.row(r); err != nil {
+			return nil, err
+		}
+	}
+	err := e.end()
+	return out.Bytes(), err
+}
+
+// ContentType names the format to the destination.
+func (f text) ContentType() string {
+	if f == CSV {
+		return "text/csv; charset=utf-8"
+	}
+	return "application/x-ndjson"
+}
+
+// Extension ends an object's name.
+func (f text) Extension() string {
+	if f == CSV {
+		return ".csv"
+	}
+	return ".jsonl"
+}
+
+type lines struct{ w *bytes.Buffer }
 
 func (lines) begin() error { return nil }
 
@@ -41,13 +70,12 @@ func (l lines) row(raw []byte) error {
 	if len(raw) == 0 || raw[0] != '{' || bytes.IndexByte(raw, '\n') >= 0 {
 		return errRow
 	}
-	if _, err := l.w.Write(raw); err != nil {
-		return err
-	}
-	return l.w.WriteByte('\n')
+	l.w.Write(raw)
+	l.w.WriteByte('\n')
+	return nil
 }
 
-func (l lines) end() error { return l.w.Flush() }
+func (lines) end() error { return nil }
 
 type csvEncoder struct {
 	fields []string

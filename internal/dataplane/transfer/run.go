@@ -1,17 +1,16 @@
 // Package transfer is the `maodian transfer` subcommand: the Job of one DataTransfer. It
-// streams the rows that the store permits to a bucket, and writes a manifest last. It
-// decides nothing: the store does, before the first byte and again before each page.
+// writes what the store permits to a destination, part by part, and a manifest last. It
+// decides nothing: the store does, before each part. It keeps nothing: another Job goes on
+// where one was killed.
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -25,23 +24,40 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
-// finishAttempts bounds how long a Job waits for a store that is away, a second each.
-const finishAttempts = 60
+const (
+	// patience bounds how long a Job waits for a store that is away, a second each.
+	patience = 60
+	// partRows bounds what a Job holds at once: some hundred bytes each.
+	partRows = 2000
+)
 
-// Bucket takes objects. Put returns when the object is there, whole; a size below zero is
-// not known yet.
+// errLeaseOver ends a write at the end of its lease.
+var errLeaseOver = errors.New("the lease of the part is over")
+
+// Bucket takes objects. Put returns when the object is there, whole; one of the same name
+// is replaced.
 type Bucket interface {
-	Put(ctx context.Context, name, contentType string, body io.Reader, size int64) error
+	Put(ctx context.Context, name, contentType string, body []byte) error
+}
+
+// Encoding renders the rows of one part. A row comes as a JSON object with the fields of
+// the request, in their order.
+type Encoding interface {
+	Encode(fields []string, rows [][]byte) ([]byte, error)
+	ContentType() string
+	Extension() string // of the object's name, with its dot
 }
 
 // Job is one transfer.
 type Job struct {
 	Config
-	Store  storev1connect.TransferServiceClient
-	Bucket Bucket
-	Clock  func() time.Time
-	Wait   func(ctx context.Context, d time.Duration) error
-	Log    *slog.Logger
+	Store    storev1connect.TransferServiceClient
+	Bucket   Bucket
+	Encoding Encoding
+	PartRows int // it holds at once; the store has a bound of its own
+	Clock    func() time.Time
+	Wait     func(ctx context.Context, d time.Duration) error
+	Log      *slog.Logger
 }
 
 // Run runs the transfer of the configuration.
@@ -57,15 +73,17 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
-	j := &Job{Config: cfg, Store: client.Transfer, Bucket: bucket, Clock: time.Now, Wait: wait, Log: slog.Default().With("transfer", cfg.TransferID)}
+	j := &Job{
+		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: text(cfg.Format), PartRows: partRows, Clock: time.Now, Wait: wait,
+		Log: slog.Default().With("transfer", cfg.TransferID),
+	}
 	return j.Run(ctx)
 }
 
-// Run asks, streams, and finishes. A refusal is an answer, not an error: nothing was sent,
-// and the store knows. A broken stream is an error: the Job runs again and writes the same
-// names.
+// Run asks, writes what it may, and finishes. A refusal is an answer, not an error: nothing
+// was sent, and the store knows. After an error the Job runs again: parts that are written
+// stay, and one that is not is written under the same name.
 func (j *Job) Run(ctx context.Context) error {
-	began := j.Clock().UTC()
 	start, err := j.Store.StartTransfer(ctx, &storev1.StartTransferRequest{TransferId: j.TransferID})
 	switch {
 	case storeclient.Word(err) == store.ErrTransferState.Word:
@@ -79,20 +97,95 @@ func (j *Job) Run(ctx context.Context) error {
 		}
 		return nil
 	}
-	m, err := j.send(ctx)
+	stopped, err := j.parts(ctx)
 	if err != nil {
 		return err
 	}
-	m.StartedAt, m.CompletedAt = began, j.Clock().UTC()
+	m, err := j.manifest(ctx, stopped)
+	if err != nil {
+		return err
+	}
+	m.StartedAt, m.CompletedAt = start.GetStartedAt().AsTime(), j.Clock().UTC()
 	body, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode manifest: %w", err)
 	}
 	body = append(body, '\n')
-	if err := j.Bucket.Put(ctx, j.object("manifest.json"), "application/json", bytes.NewReader(body), int64(len(body))); err != nil {
+	if err := j.Bucket.Put(ctx, j.object("manifest.json"), "application/json", body); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	return j.finish(ctx, m)
+	return j.finish(ctx, m, body)
+}
+
+func (j *Job) object(name string) string { return j.Destination.S3.Prefix + j.Name + "/" + name }
+
+// parts writes parts until there are no more, or the store stops it with a reason.
+func (j *Job) parts(ctx context.Context) (stopped string, err error) {
+	for {
+		p, until, err := j.lease(ctx)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("lease part: %w", err)
+		case p.GetStoppedBy() != "":
+			j.Log.Warn("Transfer stopped", "reason", p.GetStoppedBy())
+			return p.GetStoppedBy(), nil
+		case p.GetDone():
+			return "", nil
+		case p.GetWaitMillis() > 0: // a Job from before may still be writing
+			err = j.Wait(ctx, time.Duration(p.GetWaitMillis())*time.Millisecond)
+		default:
+			err = j.write(ctx, p, until)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// lease asks for a part, and tells until when it may be written: by our own clock, from
+// before the store counts.
+func (j *Job) lease(ctx context.Context) (p *storev1.LeasePartResponse, until time.Time, err error) {
+	err = j.patiently(ctx, func() error {
+		asked := j.Clock()
+		p, err = j.Store.LeasePart(ctx, &storev1.LeasePartRequest{TransferId: j.TransferID, Max: int32(j.PartRows)})
+		until = asked.Add(time.Duration(p.GetLeaseMillis()) * time.Millisecond)
+		return err
+	})
+	return p, until, err
+}
+
+// write writes one part and reports it. Where everybody has withdrawn meanwhile, what may
+// stand there from an earlier attempt is emptied, and the part has no object.
+func (j *Job) write(ctx context.Context, p *storev1.LeasePartResponse, until time.Time) error {
+	name := j.object(fmt.Sprintf("part-%05d%s", p.GetPart(), j.Encoding.Extension()))
+	body, err := j.Encoding.Encode(j.Fields, p.GetRows())
+	if err != nil {
+		return fmt.Errorf("encode part: %w", err)
+	}
+	put, cancel := context.WithTimeoutCause(ctx, until.Sub(j.Clock()), errLeaseOver)
+	defer cancel()
+	if put.Err() != nil {
+		return fmt.Errorf("write part: %w", context.Cause(put))
+	}
+	if err := j.Bucket.Put(put, name, j.Encoding.ContentType(), body); err != nil {
+		return fmt.Errorf("write part: %w", err)
+	}
+	done := &storev1.Part{Part: p.GetPart()}
+	if n := len(p.GetRows()); n > 0 {
+		done.Object, done.Sha256, done.Rows, done.Bytes = name, digest(body), int64(n), int64(len(body))
+	}
+	err = j.patiently(ctx, func() error {
+		_, err := j.Store.ReportPart(ctx, &storev1.ReportPartRequest{TransferId: j.TransferID, Part: done, Lease: p.GetLease()})
+		return err
+	})
+	if storeclient.Word(err) == store.ErrLeaseOver.Word {
+		j.Log.Warn("Part is written again: it was reported too late", "part", p.GetPart())
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("report part: %w", err)
+	}
+	return nil
 }
 
 // Manifest stands beside the records.
@@ -100,8 +193,7 @@ type Manifest struct {
 	TransferID  string    `json:"transferID"`
 	Name        string    `json:"name"`
 	Recipient   string    `json:"recipient"`
-	Object      string    `json:"object"`
-	SHA256      string    `json:"sha256"`
+	Parts       []Part    `json:"parts"`
 	Rows        int64     `json:"rows"`
 	Bytes       int64     `json:"bytes"`
 	Fields      []string  `json:"fields"`
@@ -111,104 +203,68 @@ type Manifest struct {
 	CompletedAt time.Time `json:"completedAt"`
 }
 
-func (j *Job) object(name string) string { return j.Destination.S3.Prefix + j.Name + "/" + name }
+// Part is one object of the transfer.
+type Part struct {
+	Object string `json:"object"`
+	SHA256 string `json:"sha256"`
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`
+}
 
-// send streams rows into one object, hashing what goes through.
-func (j *Job) send(ctx context.Context) (Manifest, error) {
-	kind, file := "application/x-ndjson", "part-00000.jsonl"
-	if j.Format == CSV {
-		kind, file = "text/csv; charset=utf-8", "part-00000.csv"
+// manifest lists what the store knows to be written, by whichever Job.
+func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
+	m := Manifest{TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Parts: []Part{}, Fields: j.Fields, Partial: stopped != "", StoppedBy: stopped}
+	var list *storev1.ListPartsResponse
+	err := j.patiently(ctx, func() (err error) {
+		list, err = j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
+		return err
+	})
+	if err != nil {
+		return m, fmt.Errorf("list parts: %w", err)
 	}
-	m := Manifest{TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Object: j.object(file), Fields: j.Fields}
-	read, write := io.Pipe()
-	reading, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	put := make(chan error, 1)
-	go func() {
-		err := j.Bucket.Put(ctx, m.Object, kind, read, unknownSize)
-		if err != nil {
-			stop(err)
+	for _, p := range list.GetParts() {
+		if p.GetRows() == 0 {
+			continue
 		}
-		_ = read.CloseWithError(io.ErrClosedPipe) // a failed upload stops the writer
-		put <- err
-	}()
-	sum := sha256.New()
-	count := &counter{w: io.MultiWriter(write, sum)}
-	stopped, err := j.rows(reading, &m, newEncoder(j.Format, j.Fields, count))
-	first := context.Cause(reading)
-	_ = write.CloseWithError(err) // nil ends the object; an error breaks it off, so that no half object looks whole
-	putErr := <-put
-	switch {
-	case err != nil && first != nil: // the upload failed first, and the rows for want of it
-		return m, fmt.Errorf("write %s: %w", file, first)
-	case err != nil:
-		return m, err
-	case putErr != nil:
-		return m, fmt.Errorf("write %s: %w", file, putErr)
+		m.Parts = append(m.Parts, Part{Object: p.GetObject(), SHA256: p.GetSha256(), Rows: p.GetRows(), Bytes: p.GetBytes()})
+		m.Rows, m.Bytes = m.Rows+p.GetRows(), m.Bytes+p.GetBytes()
 	}
-	m.SHA256, m.Bytes, m.StoppedBy, m.Partial = hex.EncodeToString(sum.Sum(nil)), count.n, stopped, stopped != ""
 	return m, nil
 }
 
-// rows writes what the store sends. A stream that the store stopped ends with the reason;
-// one that merely broke is an error.
-func (j *Job) rows(ctx context.Context, m *Manifest, enc encoder) (stopped string, err error) {
-	stream, err := j.Store.StreamRows(ctx, &storev1.StreamRowsRequest{TransferId: j.TransferID})
-	if err != nil {
-		return "", fmt.Errorf("stream rows: %w", err)
-	}
-	defer func() { err = errors.Join(err, closed(stream.Close())) }()
-	if err := enc.begin(); err != nil {
-		return "", fmt.Errorf("write rows: %w", err)
-	}
-	for stopped == "" && stream.Receive() {
-		for _, row := range stream.Msg().GetRows() {
-			if err := enc.row(row); err != nil {
-				return "", fmt.Errorf("write rows: %w", err)
-			}
-			m.Rows++
-		}
-		stopped = stream.Msg().GetStoppedBy()
-	}
-	if err := stream.Err(); err != nil {
-		return "", fmt.Errorf("stream rows: %w", err)
-	}
-	if err := enc.end(); err != nil {
-		return "", fmt.Errorf("write rows: %w", err)
-	}
-	if stopped != "" {
-		j.Log.Warn("Transfer stopped", "reason", stopped, "rows", subject.People(m.Rows))
-	}
-	return stopped, nil
-}
-
-// closed drops the error of closing a stream that was read to its end or given up.
-func closed(err error) error {
-	if connect.CodeOf(err) == connect.CodeCanceled {
-		return nil
-	}
-	return err
-}
-
-// finish tells the store, again and again while it is away: the records have left.
-func (j *Job) finish(ctx context.Context, m Manifest) error {
+// finish tells the store: the records have left.
+func (j *Job) finish(ctx context.Context, m Manifest, body []byte) error {
 	req := &storev1.FinishTransferRequest{TransferId: j.TransferID, Manifest: &storev1.Manifest{
-		Object: m.Object, Sha256: m.SHA256, Rows: m.Rows, Bytes: m.Bytes, Partial: m.Partial, StoppedBy: m.StoppedBy,
+		Object: j.object("manifest.json"), Sha256: digest(body), Rows: m.Rows, Bytes: m.Bytes, Partial: m.Partial, StoppedBy: m.StoppedBy,
 	}}
-	for try := 1; ; try++ {
+	err := j.patiently(ctx, func() error {
 		_, err := j.Store.FinishTransfer(ctx, req)
-		if err == nil {
-			// A row is a person; the size would tell how many, so it stands in the manifest only.
-			j.Log.Info("Transfer finished", "rows", subject.People(m.Rows), "partial", m.Partial)
-			return nil
-		}
-		if connect.CodeOf(err) != connect.CodeUnavailable || try == finishAttempts {
-			return fmt.Errorf("finish transfer: %w", err)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("finish transfer: %w", err)
+	}
+	// A row is a person; the size would tell how many, so it stands in the manifest only.
+	j.Log.Info("Transfer finished", "rows", subject.People(m.Rows), "partial", m.Partial)
+	return nil
+}
+
+// patiently calls again and again while the store is away.
+func (j *Job) patiently(ctx context.Context, call func() error) error {
+	for try := 1; ; try++ {
+		err := call()
+		if connect.CodeOf(err) != connect.CodeUnavailable || try == patience {
+			return err
 		}
 		if err := j.Wait(ctx, time.Second); err != nil {
-			return fmt.Errorf("finish transfer: %w", err)
+			return err
 		}
 	}
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
 }
 
 // wait pauses, unless the Job is told to end.
@@ -221,16 +277,4 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// counter counts bytes.
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

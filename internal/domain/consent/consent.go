@@ -128,10 +128,7 @@ func (f Facts) given() bool { return f.State.Action == Given && f.State.Control.
 // the latter forbids.
 func (f Facts) byAge(yield func(reason.Code) bool) bool {
 	if f.Rules.Automated {
-		switch {
-		case f.Person.Age == AgeUnknown && !yield(reason.AgeUnknown):
-			return false
-		case f.Person.Age != AgeUnknown && f.Person.Age != Adult && !yield(reason.MinorAutomatedMarketing):
+		if code := f.Person.Age.Scored(); code != reason.AllChecksPassed && !yield(code) {
 			return false
 		}
 	}

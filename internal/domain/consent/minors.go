@@ -1,5 +1,7 @@
 package consent
 
+import "github.com/maodian-dev/maodian/internal/domain/reason"
+
 // AgeBand is what the person said about their age; there is no such field in WeChat.
 type AgeBand string
 
@@ -19,6 +21,19 @@ func (b AgeBand) Valid() bool {
 		return true
 	}
 	return false
+}
+
+// Scored tells why nobody of this age gets scored marketing, whatever they agree to:
+// AllChecksPassed for adults alone (Minors Network Regulations 24).
+func (b AgeBand) Scored() reason.Code {
+	switch b {
+	case Adult:
+		return reason.AllChecksPassed
+	case AgeUnknown:
+		return reason.AgeUnknown
+	case Under8, From8, From14:
+	}
+	return reason.MinorAutomatedMarketing
 }
 
 // youngest is the least age in years that a person of the band may have.
@@ -51,6 +66,13 @@ const (
 	GuardianRefused   GuardianState = "Refused"
 	GuardianWithdrawn GuardianState = "Withdrawn"
 )
+
+// GuardianMethod is how a guardian's consent is had (law.md 3.7). No statute fixes one.
+type GuardianMethod string
+
+// OwnAccountLink is the one method that is built: the guardian opens a link in their own
+// WeChat, and declares the relation. Others need a provider who checks identities.
+const OwnAccountLink GuardianMethod = "OwnAccountLink"
 
 // Valid tells whether s is one that is kept of a person.
 func (s GuardianState) Valid() bool {

@@ -36,6 +36,7 @@ type Notice struct {
 	Recipients                                        []Recipient
 	RetentionDays                                     int64
 	StoragePlace                                      string
+	StoragePlaceText                                  Text // empty: StoragePlace for everyone
 	Rights, Refusal                                   Text
 	Method, Safeguards, AutomatedDecision, Complaints Text
 }
@@ -119,6 +120,7 @@ func (n Notice) Hash() string {
 	}
 	put(h, "retention", fmt.Sprint(n.RetentionDays))
 	put(h, "storage", n.StoragePlace)
+	putText(h, "storagePlaceText", n.StoragePlaceText)
 	putText(h, "rights", n.Rights)
 	putText(h, "refusal", n.Refusal)
 	putText(h, "method", n.Method)

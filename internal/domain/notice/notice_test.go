@@ -28,6 +28,7 @@ func TestHash_ChangesWithEveryWord(t *testing.T) {
 		"recipient's channel":    func(n *Notice) { n.Recipients[0].RightsChannel += "x" },
 		"retention":              func(n *Notice) { n.RetentionDays = 731 },
 		"storage":                func(n *Notice) { n.StoragePlace += "x" },
+		"storage by language":    func(n *Notice) { n.StoragePlaceText = text("x") },
 		"rights":                 func(n *Notice) { n.Rights = text("x") },
 		"refusal":                func(n *Notice) { n.Refusal = text("x") },
 		"method":                 func(n *Notice) { n.Method = text("x") },

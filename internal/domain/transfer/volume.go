@@ -24,7 +24,15 @@ func (f Facts) project() Counter {
 	return c.Plus(f.asked())
 }
 
-// asked is what this request can add at most. Everything about the youngest is sensitive.
+// Asked is what this request can add to the counters at most.
+func (f Facts) Asked() Counter {
+	if f.Pack == nil {
+		return Counter{}
+	}
+	return f.asked()
+}
+
+// asked knows that there is a pack. Everything about the youngest is sensitive.
 func (f Facts) asked() Counter {
 	r, c := f.Request, Counter{}
 	switch sensitive := f.Pack.AnySensitive(r.Categories); {

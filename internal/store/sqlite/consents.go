@@ -51,7 +51,7 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 	}
 	var id []byte
 	var who consent.Person
-	var withdrawn []string
+	var withdrawn []item
 	ctx := context.WithoutCancel(patience) // as with an event
 	err = l.write.do(ctx, func(t *tx) (err error) {
 		if now := l.View(); now.Notice.Revision != c.Revision {
@@ -60,7 +60,7 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if id, err = l.ensure(ctx, t, c.Account, c.Who); err != nil {
 			return err
 		}
-		if err := t.show(ctx, l.View()); err != nil {
+		if err := t.answering(ctx, l.View(), viewer{id: id, account: c.Account, language: c.Language}); err != nil {
 			return err
 		}
 		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {
@@ -88,8 +88,8 @@ func answerable(v *store.View, c store.Choices) error {
 	return nil
 }
 
-// chooseAll records all answers, and returns the purposes that they withdraw.
-func (t *tx) chooseAll(ctx context.Context, id []byte, c store.Choices) (withdrawn []string, err error) {
+// chooseAll records all answers, and returns what they withdraw.
+func (t *tx) chooseAll(ctx context.Context, id []byte, c store.Choices) (withdrawn []item, err error) {
 	// An age once told is not taken back by declining to say it: it would take a child out of protection.
 	const age = "UPDATE subjects SET age_band = ?1 WHERE id = ?2 AND age_band <> ?1 AND ?1 <> ''"
 	n, err := t.exec(ctx, age, string(c.Age), id)
@@ -105,7 +105,7 @@ func (t *tx) chooseAll(ctx context.Context, id []byte, c store.Choices) (withdra
 			return nil, err
 		}
 		if was {
-			withdrawn = append(withdrawn, i.Purpose)
+			withdrawn = append(withdrawn, item{i.Purpose, i.Recipient})
 		}
 	}
 	return withdrawn, nil

@@ -26,15 +26,21 @@ import (
 	"github.com/maodian-dev/maodian/internal/store/storetest"
 )
 
-// Environment of the child that is killed: its folder, and the first number to write.
+// Environment of the child that is killed: its folder, the first number to write, and whether
+// it exports.
 const (
-	crashDir  = "MAODIAN_CRASH_DIR"
-	crashFrom = "MAODIAN_CRASH_FROM"
+	crashDir   = "MAODIAN_CRASH_DIR"
+	crashFrom  = "MAODIAN_CRASH_FROM"
+	crashParts = "MAODIAN_CRASH_PARTS"
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		fmt.Println("end", scribble(dir, os.Getenv(crashFrom)))
+		work := scribble
+		if os.Getenv(crashParts) != "" {
+			work = exportParts
+		}
+		fmt.Println("end", work(dir, os.Getenv(crashFrom)))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -57,15 +63,8 @@ func scribble(dir, from string) error {
 		return err
 	}
 	clock := storetest.NewClock()
-	ring, err := seal.NewRing(bytes.Repeat([]byte{7}, seal.KeySize), seal.AES256GCM)
+	l, err := openChild(dir, clock)
 	if err != nil {
-		return err
-	}
-	l, err := sqlite.Open(context.Background(), sqlite.Config{Dir: dir, LedgerID: storetest.LedgerID, Create: true, Ring: ring, Clock: clock.Now})
-	if err != nil {
-		return err
-	}
-	if _, err := l.PutView(context.Background(), storetest.LedgerID, storetest.View(clock.Now())); err != nil {
 		return err
 	}
 	failed := make(chan error)
@@ -73,6 +72,20 @@ func scribble(dir, from string) error {
 		go func() { failed <- scribbleOn(l, clock, first+worker) }()
 	}
 	return <-failed
+}
+
+// openChild opens the ledger of a child, with a fresh view.
+func openChild(dir string, clock *storetest.Clock) (store.Ledger, error) {
+	ring, err := seal.NewRing(bytes.Repeat([]byte{7}, seal.KeySize), seal.AES256GCM)
+	if err != nil {
+		return nil, err
+	}
+	l, err := sqlite.Open(context.Background(), sqlite.Config{Dir: dir, LedgerID: storetest.LedgerID, Create: true, Ring: ring, Clock: clock.Now})
+	if err != nil {
+		return nil, err
+	}
+	_, err = l.PutView(context.Background(), storetest.LedgerID, storetest.View(clock.Now()))
+	return l, err
 }
 
 var out sync.Mutex

@@ -54,8 +54,11 @@ func (l *Ledger) Erase(patience context.Context, account string, who subject.Ope
 // row left and on which consent (PIPL 55), that a request was answered, and sealed log entries.
 var personal = []string{
 	"identities", "relations", "tags", "grants", "events", "lead_state", "lead_daily", "sends", "consent_state", "consent_events",
-	"guardians", "guardian_events",
+	"guardians", "guardian_events", "looks",
 }
+
+// sealAll seals the entries of the log about a person.
+const sealAll = "UPDATE log SET body = NULL, salt = NULL WHERE subject_id = ? AND body IS NOT NULL"
 
 // erase empties the ledger of a person; one who is erased already stays so.
 func (t *tx) erase(ctx context.Context, id []byte, by consent.Control) error {
@@ -86,9 +89,10 @@ func (t *tx) erase(ctx context.Context, id []byte, by consent.Control) error {
 	if err := t.settleOpen(ctx, id); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "UPDATE log SET body = NULL, salt = NULL WHERE subject_id = ? AND body IS NOT NULL", id); err != nil {
+	if _, err := t.exec(ctx, sealAll, id); err != nil {
 		return err
 	}
+	t.erased = append(t.erased, id)
 	t.log("erased", id, map[string]any{"control": by})
 	return nil
 }

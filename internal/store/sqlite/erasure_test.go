@@ -524,6 +524,7 @@ func TestErase_ReadsNoWholeTable(t *testing.T) {
 		"UPDATE deliveries SET state = 'refused', reason = ?2 WHERE subject_id = ?1 AND state = 'pending' AND run_id IN (SELECT id FROM runs)",
 		"UPDATE log SET body = NULL, salt = NULL WHERE subject_id = ?1 AND body IS NOT NULL",
 		"SELECT id FROM subjects WHERE wrapped IS NOT NULL AND seen_ms < ?1 ORDER BY seen_ms LIMIT 50",
+		livePermits,
 		"SELECT t.spec FROM transfers t CROSS JOIN transfer_rows x ON x.transfer_id = t.id AND x.subject_id = ?1",
 	}
 	for _, table := range personal {
@@ -547,7 +548,8 @@ func readsNoWholeTable(t *testing.T, l *Ledger, q string) {
 		if err := rows.Scan(&a, &b, &c, &plan); err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(plan, "SCAN") && plan != "SCAN t" { // the transfers, which are few
+		few := plan == "SCAN t" || plan == "SCAN p USING INDEX transfer_parts_open" // transfers, and parts that are out
+		if strings.HasPrefix(plan, "SCAN") && !few {
 			t.Errorf("%s: %s", q, plan)
 		}
 	}

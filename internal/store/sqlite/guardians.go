@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -8,9 +9,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/receipt"
 	"github.com/maodian-dev/maodian/internal/store"
 )
 
@@ -66,25 +69,63 @@ func (l *Ledger) AskGuardian(ctx context.Context, account string, who subject.Op
 type guardianEvent struct {
 	state             consent.GuardianState
 	revision          int64
-	guardian          []byte // commitment
+	guardian, link    []byte // commitment; hash of the link's secret
 	relation          store.Relation
 	account, language string
 }
 
+// verifier names who verified an answer; nobody did of a question.
+func (e guardianEvent) verifier() string {
+	if e.guardian == nil {
+		return ""
+	}
+	return store.Verifier(e.account)
+}
+
+// evidence commits to who answered, by which link, and what they declared. It is made again
+// from what the ledger keeps of them; nobody else can tell from it who it was.
+func (e guardianEvent) evidence() []byte {
+	if e.guardian == nil {
+		return nil
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "guardian evidence %x %x %s %s %d", e.guardian, e.link, e.state, e.relation, e.revision))
+	return sum[:]
+}
+
 // guard appends an event and moves the state, in one transaction.
 func (t *tx) guard(ctx context.Context, id []byte, e guardianEvent) error {
-	const add = `INSERT INTO guardian_events (subject_id, n, state, at_ms, revision, guardian, relation, account, language)
-		VALUES (?1, (SELECT COALESCE(max(n), 0) + 1 FROM guardian_events WHERE subject_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)`
-	if _, err := t.exec(ctx, add, id, string(e.state), t.now.UnixMilli(), e.revision, e.guardian, string(e.relation), e.account, e.language); err != nil {
+	p, err := personOf(ctx, t, id)
+	if err != nil {
+		return err
+	}
+	const add = `INSERT INTO guardian_events (subject_id, n, state, at_ms, revision, guardian, relation, account, language, method, verifier, evidence, age_band)
+		VALUES (?1, (SELECT COALESCE(max(n), 0) + 1 FROM guardian_events WHERE subject_id = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`
+	if _, err := t.exec(ctx, add, id, string(e.state), t.now.UnixMilli(), e.revision, e.guardian, string(e.relation), e.account, e.language,
+		string(consent.OwnAccountLink), e.verifier(), e.evidence(), string(p.Age)); err != nil {
 		return err
 	}
 	if _, err := t.exec(ctx, "UPDATE subjects SET guardian = ?, guardian_revision = ? WHERE id = ?", string(e.state), e.revision, id); err != nil {
 		return err
 	}
-	t.log("guardian", id, map[string]any{
-		"state": e.state, "revision": e.revision, "guardian": hex.EncodeToString(e.guardian), "relation": e.relation, "account": e.account, "language": e.language,
-	})
+	t.log("guardian", id, t.withShown(consent.Guardian, e.body(t.now, p.Age)))
 	return nil
+}
+
+// body is the entry of the log, with the fields of law.md 3.7 and the terms of TS 27560.
+func (e guardianEvent) body(at time.Time, age consent.AgeBand) map[string]any {
+	typ, state := receipt.GuardianTerms(e.state)
+	body := map[string]any{
+		"state": e.state, "revision": e.revision, "guardian": hex.EncodeToString(e.guardian), "relation": e.relation, "account": e.account, "language": e.language,
+		"event_type": typ, "event_state": state, "entity_id": "guardian",
+		"guardianState": e.state, "method": consent.OwnAccountLink, "subjectAgeBand": cmp.Or(string(age), "Unknown"),
+	}
+	if e.guardian != nil {
+		body["verifierRef"], body["evidenceCommitment"] = e.verifier(), hex.EncodeToString(e.evidence())
+	}
+	if e.state == consent.GuardianVerified {
+		body["verifiedAt"] = at.UnixMilli()
+	}
+	return body
 }
 
 // link is a row of guardians that who opened it may use.
@@ -180,7 +221,12 @@ func (l *Ledger) AnswerGuardian(patience context.Context, a store.GuardianAnswer
 		if _, err := t.exec(ctx, "UPDATE guardians SET guardian = ? WHERE secret = ?", x.guardian, x.hash); err != nil {
 			return err
 		}
-		e := guardianEvent{a.State, revision, x.guardian, a.Relation, a.Account, a.Language}
+		if err := t.answering(ctx, l.View(), viewer{x.id, x.guardian, a.Account, a.Language}); err != nil {
+			return err
+		}
+		e := guardianEvent{
+			state: a.State, revision: revision, guardian: x.guardian, link: x.hash, relation: a.Relation, account: a.Account, language: a.Language,
+		}
 		if err := t.guard(ctx, x.id, e); err != nil || a.State == consent.GuardianVerified {
 			return err
 		}

@@ -20,13 +20,14 @@ type entry struct {
 	at      time.Time
 	kind    string
 	subject []byte
-	body    map[string]any
+	body    any  // encoded as a JSON object
+	sealed  bool // only the commitment is kept: the person was erased in the same commit
 }
 
 // log adds a fact about subject (nil: about nobody in particular). The body may hold
 // pseudonyms, codes, times and numbers; never an identifier.
-func (t *tx) log(kind string, subject []byte, body map[string]any) {
-	*t.entries = append(*t.entries, entry{t.now, kind, subject, body})
+func (t *tx) log(kind string, subject []byte, body any) {
+	*t.entries = append(*t.entries, entry{at: t.now, kind: kind, subject: subject, body: body})
 }
 
 // appendLog extends the tree by the group's facts and stores its new head, and the nodes
@@ -39,12 +40,8 @@ func appendLog(ctx context.Context, t *sql.Tx, entries []entry) error {
 	if err != nil {
 		return err
 	}
-	st, err := t.PrepareContext(ctx, "INSERT INTO log (seq, at_ms, kind, subject_id, body, salt, leaf, form) VALUES (?, ?, ?, ?, ?, ?, ?, 2)")
-	if err != nil {
-		return fmt.Errorf("append log: %w", err)
-	}
-	defer st.Close()
 	var done nodes
+	rows := make([]any, 0, 8*len(entries))
 	for _, e := range entries {
 		body, err := json.Marshal(e.body)
 		if err != nil {
@@ -56,12 +53,17 @@ func appendLog(ctx context.Context, t *sql.Tx, entries []entry) error {
 		}
 		seq, at := r.End(), e.at.UnixMilli()
 		commitment := ledger.Commit(salt, ledger.Person(salt, ledger.Principal(e.subject)), body)
-		if _, err := st.ExecContext(ctx, int64(seq), at, e.kind, e.subject, string(body), salt, commitment); err != nil {
-			return fmt.Errorf("append log: %w", err)
+		row := []any{int64(seq), at, e.kind, e.subject, string(body), salt, commitment, 2}
+		if e.sealed {
+			row[4], row[5] = nil, nil
 		}
+		rows = append(rows, row...)
 		if err := r.Append(ledger.LeafHash(seq, at, e.kind, commitment), done.visit); err != nil {
 			return fmt.Errorf("append log: %w", err)
 		}
+	}
+	if _, err := insertAll(ctx, t, "INSERT INTO log (seq, at_ms, kind, subject_id, body, salt, leaf, form) VALUES %s", 8, rows); err != nil {
+		return err
 	}
 	if err := done.write(ctx, t); err != nil {
 		return err
@@ -110,7 +112,7 @@ func (l *Ledger) Status(ctx context.Context) (store.Status, error) {
 	s.Checkpoint, s.VerifierKey, s.LogSize, s.LogRoot = signed, l.sign.VerifierKey(), int64(head.Size), head.Root
 	if i := l.view.Load(); i != nil {
 		s.ViewHash, s.ViewIssued = i.hash, i.view.IssuedAt
-		if s.Counter, err = counter(ctx, l.read, i.view.Policy.Processor, s.Year, ""); err != nil {
+		if s.Counter, err = counter(ctx, l.read, i.view, l.cfg.Clock(), ""); err != nil {
 			return s, err
 		}
 	}

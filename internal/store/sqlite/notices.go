@@ -19,11 +19,11 @@ const noticePrefix = "notice/"
 
 func noticeKey(revision int64) string { return fmt.Sprintf("%s%010d", noticePrefix, revision) }
 
-// settleNotice decides which notice a pushed view brings into force: its own when it
-// follows on what the ledger knows, otherwise the one before it, and says that it refused.
-// The rest of the view counts all the same: a hold is not kept out by a notice.
+// settleNotice decides which notice a pushed view brings into force: its own when it is what
+// its hash says and follows on what the ledger knows, otherwise the one before it, and says
+// that it refused. The rest of the view counts all the same: a hold is not kept out by a notice.
 func (l *Ledger) settleNotice(ctx context.Context, t *tx, v *store.View) error {
-	v.NoticeRefused = false
+	v.NoticeRefused, v.NoticeRefusal = false, ""
 	var before store.Notice
 	if now := l.view.Load(); now != nil {
 		before = now.view.Notice
@@ -36,17 +36,29 @@ func (l *Ledger) settleNotice(ctx context.Context, t *tx, v *store.View) error {
 	if err != nil {
 		return err
 	}
+	told.Hash = named(told)
 	switch known := newest != nil; {
+	case !told.TextKept && told.Hash != told.Text().Hash():
+		v.Notice, v.NoticeRefused, v.NoticeRefusal = before, true, store.RefusedHash
 	case known && !told.Version().Follows(newest.Version()):
-		v.Notice, v.NoticeRefused = before, true
+		v.Notice, v.NoticeRefused, v.NoticeRefusal = before, true, store.RefusedRevision
 	case known && newest.Version() == told.Version(): // as it was taken, whatever comes under its hash
 		v.Notice, v.Notice.Name = *newest, told.Name
 	case told.TextKept: // of a text that never came here
 		v.Notice = before
 	default:
+		v.Notice = told
 		return t.keepNotice(ctx, told)
 	}
 	return nil
+}
+
+// named is the hash that a notice comes with. A text that comes without one is named here.
+func named(n store.Notice) string {
+	if n.Hash == "" && !n.TextKept {
+		return n.Text().Hash()
+	}
+	return n.Hash
 }
 
 // newestNotice returns the text of the highest revision that the ledger has taken. A ledger
@@ -76,10 +88,15 @@ func (t *tx) keepNotice(ctx context.Context, n store.Notice) error {
 	if err != nil {
 		return fmt.Errorf("encode notice: %w", err)
 	}
-	// Only a text from before there were hashes is there already.
-	const q = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-	if _, err := t.exec(ctx, q, noticeKey(n.Revision), body); err != nil {
+	// Only a text from before there were hashes is there already: the database keeps all others.
+	renamed, err := t.exec(ctx, "UPDATE meta SET value = ? WHERE key = ?", body, noticeKey(n.Revision))
+	if err != nil {
 		return err
+	}
+	if renamed == 0 {
+		if _, err := t.exec(ctx, "INSERT INTO meta (key, value) VALUES (?, ?)", noticeKey(n.Revision), body); err != nil {
+			return err
+		}
 	}
 	t.log("notice", nil, map[string]any{"name": n.Name, "revision": n.Revision, "hash": n.Hash})
 	return nil
@@ -92,7 +109,7 @@ func (l *Ledger) noticeStatus(ctx context.Context, s *store.Status) error {
 	if i == nil {
 		return nil
 	}
-	s.NoticeRefused = i.view.NoticeRefused
+	s.NoticeRefused, s.NoticeRefusal = i.view.NoticeRefused, i.view.NoticeRefusal
 	newest, err := newestNotice(ctx, l.read, i.view.Notice)
 	if err != nil || newest == nil {
 		return err

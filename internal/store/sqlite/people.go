@@ -113,23 +113,22 @@ func choices(ctx context.Context, q querier, id []byte, revision int64) ([]store
 	return out, rows.Err()
 }
 
-// quiet waits until no permit for the person and these purposes (none named: all) is live,
-// and no page of an export from before is on its way, as far as ctx allows, and tells whether
-// that is so. It is what makes a withdrawal's acknowledgement true.
-func (l *Ledger) quiet(ctx context.Context, id []byte, purposes []string) bool {
-	for before := l.pages.begun(); ; {
+// item is one purpose and recipient (empty: the processor itself) of a consent.
+type item struct{ purpose, recipient string }
+
+// quiet waits until no permit for the person and these items (none named: all) is live, to
+// send to them or to write their row, as far as ctx allows, and tells whether that is so. It
+// is what makes a withdrawal's acknowledgement true.
+func (l *Ledger) quiet(ctx context.Context, id []byte, items []item) bool {
+	for {
 		news := l.news.wait()
-		until, err := l.liveUntil(ctx, id, purposes)
+		until, err := l.liveUntil(ctx, id, items)
 		if err != nil {
 			return false
 		}
 		left := until.Sub(l.cfg.Clock())
-		passed := l.pages.passed(before)
-		switch {
-		case left <= 0 && passed:
+		if left <= 0 {
 			return true
-		case !passed:
-			left = time.Hour // the page's end is news
 		}
 		timer := time.NewTimer(left)
 		select {
@@ -144,12 +143,18 @@ func (l *Ledger) quiet(ctx context.Context, id []byte, purposes []string) bool {
 	}
 }
 
-// liveUntil returns when the last live permit for the person and purposes ends; zero when
-// there is none.
-func (l *Ledger) liveUntil(ctx context.Context, id []byte, purposes []string) (time.Time, error) {
-	const q = `SELECT d.deadline_ms, json_extract(r.spec, '$.Purpose') FROM deliveries d JOIN runs r ON r.id = d.run_id
-		WHERE d.subject_id = ? AND d.state = 'leased'`
-	rows, err := l.read.QueryContext(ctx, q, id)
+// livePermits are the live permits that concern a person: of runs, and of parts of transfers.
+const livePermits = `SELECT d.deadline_ms, json_extract(r.spec, '$.Purpose'), '' FROM deliveries d JOIN runs r ON r.id = d.run_id
+		WHERE d.subject_id = ?1 AND d.state = 'leased'
+	UNION ALL
+	SELECT p.deadline_ms, json_extract(t.spec, '$.Purpose'), json_extract(t.spec, '$.Recipient') FROM transfer_parts p INDEXED BY transfer_parts_open
+		CROSS JOIN transfer_rows x ON x.transfer_id = p.transfer_id AND x.subject_id = ?1 AND x.part = p.part AND x.dropped = 0
+		CROSS JOIN transfers t ON t.id = p.transfer_id WHERE p.state = 'Leased'`
+
+// liveUntil returns when the last live permit for the person and items ends; zero when there
+// is none.
+func (l *Ledger) liveUntil(ctx context.Context, id []byte, items []item) (time.Time, error) {
+	rows, err := l.read.QueryContext(ctx, livePermits, id)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read permits: %w", err)
 	}
@@ -157,11 +162,11 @@ func (l *Ledger) liveUntil(ctx context.Context, id []byte, purposes []string) (t
 	var last time.Time
 	for rows.Next() {
 		var ms int64
-		var purpose string
-		if err := rows.Scan(&ms, &purpose); err != nil {
+		var i item
+		if err := rows.Scan(&ms, &i.purpose, &i.recipient); err != nil {
 			return last, fmt.Errorf("read permits: %w", err)
 		}
-		if end := time.UnixMilli(ms).Add(skew); (len(purposes) == 0 || slices.Contains(purposes, purpose)) && end.After(last) {
+		if end := time.UnixMilli(ms).Add(skew); (len(items) == 0 || slices.Contains(items, i)) && end.After(last) {
 			last = end
 		}
 	}

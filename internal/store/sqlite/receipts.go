@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -11,48 +12,48 @@ import (
 
 	"github.com/transparency-dev/merkle/compact"
 
-	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/ledger"
 	"github.com/maodian-dev/maodian/internal/receipt"
 	"github.com/maodian-dev/maodian/internal/store"
 )
 
-// show keeps what the person had before their eyes, once, and binds what this write records
-// to its hash: the processor has to prove what was shown (PIPL 69).
-func (t *tx) show(ctx context.Context, v *store.View) error {
-	body, err := json.Marshal(shownOf(v))
-	if err != nil {
-		return fmt.Errorf("encode notice: %w", err)
+// whatIsShown is what people have before their eyes under a view, and its hash.
+func whatIsShown(v *store.View) (hash, body []byte, err error) {
+	if body, err = json.Marshal(shownOf(v)); err != nil {
+		return nil, nil, fmt.Errorf("encode notice: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	if _, err := t.exec(ctx, "INSERT INTO shown (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING", sum[:], string(body)); err != nil {
-		return err
-	}
-	t.shown = hex.EncodeToString(sum[:])
-	return nil
+	return sum[:], body, nil
 }
 
-// withShown adds what was shown to an entry about an act on the page.
-func (t *tx) withShown(c consent.Control, body map[string]any) map[string]any {
-	if c == consent.Page && t.shown != "" {
-		body["shown"] = t.shown
+// show keeps what the person had before their eyes, once: the processor has to prove what was
+// shown (PIPL 69).
+func (t *tx) show(ctx context.Context, v *store.View) (hash []byte, err error) {
+	hash, body, err := whatIsShown(v)
+	if err != nil {
+		return nil, err
 	}
-	return body
+	_, err = t.exec(ctx, "INSERT INTO shown (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING", hash, string(body))
+	return hash, err
 }
 
 func shownOf(v *store.View) receipt.Shown {
 	n := v.Notice
 	s := receipt.Shown{
 		Notice: n.Name, Revision: n.Revision, Processor: n.ProcessorName, ProcessorContact: n.ProcessorContact, Jurisdiction: v.Policy.Jurisdiction,
-		StoragePlace: n.StoragePlace, RetentionDays: n.RetentionDays, Rights: n.Rights, Refusal: n.Refusal,
+		Hash: n.Hash, StoragePlace: n.StoragePlace, StoragePlaceText: n.StoragePlaceText, RetentionDays: n.RetentionDays, Rights: n.Rights, Refusal: n.Refusal,
+		Method: n.Method, Safeguards: n.Safeguards, AutomatedDecision: n.AutomatedDecision, Complaints: n.Complaints,
 	}
 	for _, p := range n.Purposes {
-		s.Purposes = append(s.Purposes, receipt.ShownPurpose{Name: p.Name, Description: p.Description, Categories: p.Categories})
+		s.Purposes = append(s.Purposes, receipt.ShownPurpose{
+			Name: p.Name, Description: p.Description, Categories: p.Categories, Necessity: p.Necessity, Impact: p.Impact,
+		})
 	}
 	for _, r := range n.Recipients {
 		s.Recipients = append(s.Recipients, receipt.ShownRecipient{
 			Name: r.Name, DisplayName: r.DisplayName, Country: r.Country, Contact: r.Contact, RightsChannel: r.RightsChannel, Purposes: r.Purposes, Categories: r.Categories,
+			Method: r.Method,
 		})
 	}
 	return s
@@ -121,24 +122,62 @@ func remembering(read ledger.Fetch) ledger.Fetch {
 	}
 }
 
-// consentsOf reads the newest entries about a person's consents, oldest first.
-func consentsOf(ctx context.Context, q querier, id []byte) ([]receipt.Proven, error) {
-	const s = "SELECT " + logColumns + " FROM log WHERE subject_id = ? AND kind = 'consent' AND form = 2 AND salt IS NOT NULL ORDER BY seq DESC LIMIT ?"
-	rows, err := q.QueryContext(ctx, s, id, receipt.MaxEvents)
+// provable finds the newest entries of a kind about a person.
+const provable = "SELECT " + logColumns + " FROM log WHERE subject_id = ? AND kind = ? AND form = 2 AND salt IS NOT NULL ORDER BY seq DESC LIMIT ?"
+
+func entriesOf(ctx context.Context, q querier, id []byte, kind string, limit int, keep func(receipt.Proven) (bool, error)) ([]receipt.Proven, error) {
+	rows, err := q.QueryContext(ctx, provable, id, kind, limit)
 	if err != nil {
-		return nil, fmt.Errorf("read consents: %w", err)
+		return nil, fmt.Errorf("read entries: %w", err)
 	}
 	defer rows.Close()
 	var out []receipt.Proven
 	for rows.Next() {
 		var r logRow
 		if err := rows.Scan(r.into()...); err != nil {
-			return nil, fmt.Errorf("read consents: %w", err)
+			return nil, fmt.Errorf("read entries: %w", err)
 		}
-		out = append(out, receipt.Proven{Entry: *r.entry(true)})
+		x := receipt.Proven{Entry: *r.entry(true)}
+		wanted, err := keep(x)
+		if err != nil {
+			return nil, err
+		}
+		if wanted {
+			out = append(out, x)
+		}
 	}
-	slices.Reverse(out)
 	return out, rows.Err()
+}
+
+// lookIn reads which look an entry names, or is.
+func lookIn(x receipt.Proven) (int64, error) {
+	var body struct{ Look int64 }
+	if err := json.Unmarshal(x.Body, &body); err != nil {
+		return 0, tampered("entry %d holds no record", x.Seq)
+	}
+	return body.Look, nil
+}
+
+// consentsOf reads the newest entries about a person's consents and the looks that they name,
+// oldest first.
+func consentsOf(ctx context.Context, q querier, id []byte) ([]receipt.Proven, error) {
+	named := map[int64]bool{}
+	out, err := entriesOf(ctx, q, id, receipt.Kind, receipt.MaxEvents, func(x receipt.Proven) (bool, error) {
+		n, err := lookIn(x)
+		named[n] = true
+		return true, err
+	})
+	if delete(named, 0); err != nil || len(named) == 0 {
+		slices.Reverse(out)
+		return out, err
+	}
+	looks, err := entriesOf(ctx, q, id, receipt.KindShown, -1, func(x receipt.Proven) (bool, error) {
+		n, err := lookIn(x)
+		return named[n], err
+	})
+	out = append(out, looks...)
+	slices.SortFunc(out, func(a, b receipt.Proven) int { return cmp.Compare(a.Seq, b.Seq) })
+	return out, err
 }
 
 // shownIn reads what the entries say was shown, each once, in their order.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/store"
@@ -58,7 +60,7 @@ func (l *Ledger) record(ctx context.Context, id []byte) (store.Record, error) {
 	}
 	r.Known, r.Since, r.Seen = true, at(since), at(seen)
 	for _, part := range []func(context.Context, querier, []byte, *store.Record) error{
-		readTags, readRelations, readGrants, readConsents, readGuardians, readMessages, readRequests, readInteractions,
+		readTags, readRelations, readGrants, readConsents, readLooks, readGuardians, readMessages, readRequests, readInteractions,
 	} {
 		if err := part(ctx, t, id, &r); err != nil {
 			return r, err
@@ -129,18 +131,22 @@ func readConsents(ctx context.Context, q querier, id []byte, r *store.Record) er
 		var row stateRow
 		err := rows.Scan(append([]any{&x.Purpose, &x.Recipient, &x.Account, &x.Language}, row.into()...)...)
 		x.Event = row.state()
+		if code := r.Age.Scored(); x.Action == consent.Given && store.Automated(x.Purpose) && code != reason.AllChecksPassed {
+			x.NotUsed = code
+		}
 		r.Consents = append(r.Consents, x)
 		return err
 	})
 }
 
 func readGuardians(ctx context.Context, q querier, id []byte, r *store.Record) error {
-	const sel = "SELECT state, at_ms, revision, relation FROM guardian_events WHERE subject_id = ? ORDER BY n"
+	const sel = "SELECT state, at_ms, revision, relation, method, verifier, evidence, age_band FROM guardian_events WHERE subject_id = ? ORDER BY n"
 	return each(ctx, q, sel, id, func(rows *sql.Rows) error {
 		var x store.GuardianEntry
 		var ms int64
-		err := rows.Scan(&x.State, &ms, &x.Revision, &x.Relation)
-		x.At = at(ms)
+		var evidence []byte
+		err := rows.Scan(&x.State, &ms, &x.Revision, &x.Relation, &x.Method, &x.VerifierRef, &evidence, &x.Age)
+		x.At, x.Evidence = at(ms), hex.EncodeToString(evidence)
 		r.Guardians = append(r.Guardians, x)
 		return err
 	})

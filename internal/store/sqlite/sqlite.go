@@ -57,8 +57,7 @@ type Ledger struct {
 	read  *sql.DB
 	keys  *keyfile.File
 	view  atomic.Pointer[installed]
-	news  broadcast // fires after each report, and after each page of an export
-	pages pages     // of exports, read and not handed over yet
+	news  broadcast // fires after each report
 	scrub scrubber  // removes erased bytes from the write-ahead log
 	stale staleCount
 	sign  *ledger.Signer

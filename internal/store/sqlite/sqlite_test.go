@@ -50,6 +50,14 @@ func TestNothingIsSentAfterAnAcknowledgedWithdrawal(t *testing.T) {
 	storetest.Races(t, storetest.Engine{Open: open}, histories)
 }
 
+func TestNothingIsWrittenAfterAnAcknowledgedWithdrawal(t *testing.T) {
+	histories := 3_000
+	if testing.Short() {
+		histories = 300
+	}
+	storetest.PartRaces(t, storetest.Engine{Open: open}, histories)
+}
+
 func TestOpen_Refuses(t *testing.T) {
 	dir, clock := t.TempDir(), storetest.NewClock()
 	l, err := open(t, dir, clock, true)
@@ -165,13 +173,52 @@ func TestTriggers_KeepHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, q := range []string{"DELETE FROM log", "UPDATE log SET body = 'x'", "UPDATE log SET body = NULL, salt = NULL, subject_id = x'00'", "UPDATE consent_events SET action = 'Refused'", "DELETE FROM consent_events"} {
+	for _, q := range []string{
+		"DELETE FROM log", "UPDATE log SET body = 'x'", "UPDATE log SET body = NULL, salt = NULL, subject_id = x'00'",
+		"UPDATE consent_events SET action = 'Refused'", "DELETE FROM consent_events",
+		"UPDATE meta SET value = x'7B7D' WHERE key LIKE 'notice/%'", "UPDATE meta SET key = 'x' WHERE key LIKE 'notice/%'",
+		"DELETE FROM meta", "REPLACE INTO meta SELECT key, x'7B7D' FROM meta", "UPDATE meta SET key = 'notice/0000000009' WHERE key = 'key_check'",
+		"UPDATE shown SET body = 'x'", "DELETE FROM shown", "UPDATE looks SET at_ms = 1", "DELETE FROM looks",
+	} {
 		if _, err := db.ExecContext(t.Context(), q); err == nil || !strings.Contains(err.Error(), "append-only") && !strings.Contains(err.Error(), "sealed") {
 			t.Errorf("%s: %v", q, err)
 		}
 	}
 	if _, err := db.ExecContext(t.Context(), "UPDATE log SET body = NULL, salt = NULL WHERE seq = 1"); err != nil {
 		t.Errorf("sealing an entry: %v", err)
+	}
+}
+
+// TestTriggers_NameATextOnce: a text that was kept before there were hashes gets its own, and
+// is then as fixed as the others.
+func TestTriggers_NameATextOnce(t *testing.T) {
+	dir, clock := t.TempDir(), storetest.NewClock()
+	l, err := open(t, dir, clock, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw(t, dir, `INSERT INTO meta VALUES ('notice/0000000003', CAST('{"Name":"brand-notice","Revision":3,"Hash":""}' AS BLOB))`)
+	if l, err = open(t, dir, clock, false); err != nil {
+		t.Fatal(err)
+	}
+	w := &storetest.World{T: t, Ledger: l, Clock: clock}
+	w.Push(nil)
+	if got, err := l.Status(t.Context()); err != nil || got.NoticeRefused || got.Notice.Hash == "" {
+		t.Errorf("the text did not get its hash: %v, %v", got.Notice, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "UPDATE meta SET value = x'7B7D' WHERE key = 'notice/0000000003'"); err == nil || !strings.Contains(err.Error(), "append-only") {
+		t.Errorf("changed once more: %v", err)
 	}
 }
 

@@ -1,12 +1,17 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/consent"
 )
 
 // errClosed says that the ledger is closing.
@@ -43,6 +48,9 @@ type tx struct {
 	job     *job
 	entries *[]entry
 	shown   string // hash of what the person had before their eyes, if anything
+	looked  int64  // the number of that look
+	by      consent.Control
+	erased  [][]byte // people whose entries in this commit are sealed
 }
 
 func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {
@@ -155,7 +163,10 @@ func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) e
 		return fmt.Errorf("savepoint: %w", err)
 	}
 	before := len(*entries)
-	if j.err = j.fn(&tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), job: j, entries: entries}); j.err != nil {
+	x := &tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), job: j, entries: entries}
+	if j.err = j.fn(x); j.err == nil {
+		sealEntries((*entries)[:before], x.erased)
+	} else {
 		*entries, j.hook = (*entries)[:before], nil
 		if _, err := t.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 			return fmt.Errorf("undo: %w", err)
@@ -165,6 +176,15 @@ func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) e
 		return fmt.Errorf("release: %w", err)
 	}
 	return nil
+}
+
+// sealEntries takes from entries that are not written yet what they say about people.
+func sealEntries(entries []entry, people [][]byte) {
+	for _, id := range people {
+		for i := range entries {
+			entries[i].sealed = entries[i].sealed || bytes.Equal(entries[i].subject, id)
+		}
+	}
 }
 
 // after registers what is to happen once the write is on disk.
@@ -181,6 +201,51 @@ func (t *tx) exec(_ context.Context, q string, args ...any) (int64, error) {
 		return 0, fmt.Errorf("write ledger: %w", err)
 	}
 	return n, nil
+}
+
+// insertChunk is how many rows one statement inserts.
+const insertChunk = 250
+
+// insertAll inserts rows of so many columns, many with one statement, and returns how many
+// it changed. The statement has %s where the values go.
+func insertAll(ctx context.Context, t *sql.Tx, statement string, columns int, args []any) (changed int64, err error) {
+	whole := len(args) - len(args)%(insertChunk*columns)
+	for _, part := range []struct {
+		args []any
+		rows int
+	}{{args[:whole], insertChunk}, {args[whole:], len(args[whole:]) / columns}} {
+		n, err := insertChunks(ctx, t, statement, columns, part.rows, part.args)
+		if err != nil {
+			return changed, fmt.Errorf("write ledger: %w", err)
+		}
+		changed += n
+	}
+	return changed, nil
+}
+
+// insertChunks inserts so many rows at a time, with a statement that is prepared once.
+func insertChunks(ctx context.Context, t *sql.Tx, statement string, columns, rows int, args []any) (changed int64, err error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	st, err := t.PrepareContext(ctx, fmt.Sprintf(statement, row+strings.Repeat(", "+row, rows-1)))
+	if err != nil {
+		return 0, err
+	}
+	defer st.Close()
+	for chunk := range slices.Chunk(args, rows*columns) {
+		r, err := st.ExecContext(ctx, chunk...)
+		if err != nil {
+			return changed, err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return changed, err
+		}
+		changed += n
+	}
+	return changed, nil
 }
 
 // broadcast wakes everyone who waits for news.
@@ -205,46 +270,4 @@ func (b *broadcast) fire() {
 		close(b.ch)
 		b.ch = nil
 	}
-}
-
-// pages are those that are on their way.
-type pages struct {
-	mu   sync.Mutex
-	next int
-	open map[int]bool
-}
-
-// begin notes a page before it is read; done is called when it was handed over.
-func (p *pages) begin() (done func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.open == nil {
-		p.open = map[int]bool{}
-	}
-	p.next++
-	n := p.next
-	p.open[n] = true
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.open, n)
-	}
-}
-
-// begun tells up to which number pages have begun, and passed whether all of these are over.
-func (p *pages) begun() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.next
-}
-
-func (p *pages) passed(last int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for n := range p.open {
-		if n <= last {
-			return false
-		}
-	}
-	return true
 }

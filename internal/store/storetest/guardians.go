@@ -161,3 +161,27 @@ func guardianIsFinal(w *World) {
 	w.ok(err)
 	want(w, "acknowledged after the report", r.Acknowledged, true)
 }
+
+// guardianProvable: what is kept of an answer says how it was verified, and over what.
+func guardianProvable(w *World) {
+	w.child("child")
+	link := w.Ask("child", 1)
+	w.ok(w.Says("mother", link, consent.GuardianVerified))
+	w.ok(w.Says("mother", link, consent.GuardianWithdrawn))
+	r, err := w.Ledger.Record(w.Context(), Account, OpenID("child"), "")
+	w.ok(err)
+	if len(r.Guardians) != 3 {
+		w.Fatal("events", len(r.Guardians))
+	}
+	evidence := map[string]bool{}
+	for i, x := range r.Guardians {
+		want(w, "method", x.Method, consent.OwnAccountLink)
+		want(w, "age by then", x.Age, consent.From8)
+		answered := x.State != consent.GuardianPending
+		want(w, "answered", answered, i > 0)
+		want(w, "verified by somebody", x.VerifierRef != "", answered)
+		want(w, "evidence", len(x.Evidence) == 64, answered)
+		evidence[x.Evidence] = true
+	}
+	want(w, "each answer has its own", len(evidence), 3)
+}

@@ -12,9 +12,25 @@ import (
 )
 
 // told makes a change of a view: the notice has this revision and text.
-func told(revision int64, hash string) func(*store.View) {
+func told(revision int64, text string) func(*store.View) {
 	return func(v *store.View) {
-		v.Notice.Revision, v.Notice.Hash, v.Notice.StoragePlace = revision, hash, hash
+		v.Notice.Revision, v.Notice.StoragePlace = revision, text
+		v.Notice.Hash = v.Notice.Text().Hash()
+	}
+}
+
+// version names a text that was told.
+func version(revision int64, text string) notice.Version {
+	v := View(time.Time{})
+	told(revision, text)(v)
+	return v.Notice.Version()
+}
+
+// claimed makes a change of a view: the notice has this text, and comes with this hash.
+func claimed(revision int64, text, hash string) func(*store.View) {
+	return func(v *store.View) {
+		told(revision, text)(v)
+		v.Notice.Hash = hash
 	}
 }
 
@@ -38,32 +54,33 @@ func (w *World) status() store.Status {
 
 func noticeStays(w *World) {
 	for _, c := range []struct {
-		name     string
-		revision int64
-		hash     string
-		refused  bool
-		inForce  notice.Version
-		place    string
+		name    string
+		push    func(*store.View)
+		refusal string
+		inForce notice.Version
+		place   string
 	}{
-		{"the same again, with other words under its hash", 3, "text of 3", false, notice.Version{Revision: 3, Hash: "text of 3"}, ""},
-		{"another text under the same number", 3, "other", true, notice.Version{Revision: 3, Hash: "text of 3"}, ""},
-		{"a newer revision", 5, "text of 5", false, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
-		{"back to the older one", 3, "text of 3", true, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
-		{"a number in between", 4, "text of 4", true, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
-		{"without a hash", 5, "", true, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
-		{"the newer one again", 5, "text of 5", false, notice.Version{Revision: 5, Hash: "text of 5"}, "text of 5"},
-		{"one from before there were hashes", 6, "", false, notice.Version{Revision: 6}, ""},
-		{"its hash, once there are", 6, "text of 6", false, notice.Version{Revision: 6, Hash: "text of 6"}, "text of 6"},
-		{"another text of it", 6, "other", true, notice.Version{Revision: 6, Hash: "text of 6"}, "text of 6"},
+		{"the same again", told(3, textOf3), "", version(3, textOf3), textOf3},
+		{"other words under its hash", claimed(3, "other", version(3, textOf3).Hash), store.RefusedHash, version(3, textOf3), textOf3},
+		{"another text under the same number", told(3, "other"), store.RefusedRevision, version(3, textOf3), textOf3},
+		{"a newer revision under a hash of its own", claimed(5, "text of 5", version(5, "other").Hash), store.RefusedHash, version(3, textOf3), textOf3},
+		{"a newer revision", told(5, "text of 5"), "", version(5, "text of 5"), "text of 5"},
+		{"back to the older one", told(3, textOf3), store.RefusedRevision, version(5, "text of 5"), "text of 5"},
+		{"a number in between", told(4, "text of 4"), store.RefusedRevision, version(5, "text of 5"), "text of 5"},
+		{"another text without a hash", claimed(5, "other", ""), store.RefusedRevision, version(5, "text of 5"), "text of 5"},
+		{"the newer one again, without a hash", claimed(5, "text of 5", ""), "", version(5, "text of 5"), "text of 5"},
+		{"one without a hash gets its own", claimed(6, "text of 6", ""), "", version(6, "text of 6"), "text of 6"},
+		{"another text of it", told(6, "other"), store.RefusedRevision, version(6, "text of 6"), "text of 6"},
 	} {
-		want(w, c.name+": refused", w.tell(told(c.revision, c.hash)), c.refused)
+		want(w, c.name+": refused", w.tell(c.push), c.refusal != "")
+		want(w, c.name+": why", w.status().NoticeRefusal, c.refusal)
 		want(w, c.name+": in force", w.Ledger.View().Notice.Version(), c.inForce)
 		want(w, c.name+": what people read", w.Ledger.View().Notice.StoragePlace, c.place)
 		want(w, c.name+": newest", w.status().Notice, c.inForce)
 	}
 	p, err := w.Ledger.Preferences(w.Context(), Account, OpenID("a"))
 	w.ok(err)
-	want(w, "the page is told the hash", p.Notice.Hash, "text of 6")
+	want(w, "the page is told the hash", p.Notice.Hash, version(6, "text of 6").Hash)
 }
 
 func refusedNoticeBesideHold(w *World) {
@@ -93,17 +110,17 @@ func noticeMadeAnew(w *World) {
 }
 
 func textKept(w *World) {
-	kept := func(revision int64, hash string) func(*store.View) {
+	kept := func(revision int64, text string) func(*store.View) {
 		return func(v *store.View) {
-			v.Notice = store.Notice{Name: "brand-notice", Revision: revision, Hash: hash, TextKept: true}
+			v.Notice = store.Notice{Name: "brand-notice", Revision: revision, Hash: version(revision, text).Hash, TextKept: true}
 		}
 	}
 	w.Fan("a")
-	want(w, "refused", w.tell(kept(3, "text of 3")), false)
+	want(w, "refused", w.tell(kept(3, textOf3)), false)
 	want(w, "the text is whole", len(w.Ledger.View().Notice.Purposes), 2)
 	want(w, "consents stand", w.Plan("run").Eligible, 1)
 	w.tell(withdrawn)
-	want(w, "it comes back from the ledger", w.tell(kept(3, "text of 3")), false)
+	want(w, "it comes back from the ledger", w.tell(kept(3, textOf3)), false)
 	want(w, "purposes", len(w.Ledger.View().Notice.Purposes), 2)
 	want(w, "a text that never came here is not in force", w.tell(kept(9, "text of 9")), false)
 	want(w, "revision", w.Ledger.View().Notice.Revision, 3)
@@ -136,7 +153,7 @@ func textsOutlive(t *testing.T, e Engine) {
 	w.ok(w.Ledger.Close())
 	w.Ledger, err = e.Open(t, dir, w.Clock, false)
 	w.ok(err)
-	want(w, "the newest text is known", w.status().Notice, notice.Version{Revision: 3, Hash: "text of 3"})
+	want(w, "the newest text is known", w.status().Notice, version(3, textOf3))
 	want(w, "a lower number is refused", w.tell(told(2, "text of 2")), true)
 	want(w, "another text is refused", w.tell(told(3, "other")), true)
 	want(w, "a newer one is taken", w.tell(told(4, "text of 4")), false)

@@ -24,7 +24,11 @@ const (
 // campaign lease, send, report late or never, and die. Nothing may be sent to a person after
 // a withdrawal was acknowledged and before they agree anew (promise P4). What each actor does
 // follows from the seed; how the actors meet is up to the scheduler.
-func Races(t *testing.T, e Engine, histories int) {
+func Races(t *testing.T, e Engine, histories int) { rounds(t, e, histories, (*World).race) }
+
+// rounds gives each round of a race a world of its own.
+func rounds(t *testing.T, e Engine, histories int, race func(w *World, seed uint64)) {
+	t.Helper()
 	for round := range (histories + crowd - 1) / crowd {
 		w := &World{T: t, Clock: NewClock()}
 		var err error
@@ -32,7 +36,7 @@ func Races(t *testing.T, e Engine, histories int) {
 			t.Fatal(err)
 		}
 		w.Push(nil)
-		w.race(uint64(round))
+		race(w, uint64(round))
 		if _, err := w.Ledger.Verify(t.Context()); err != nil {
 			t.Errorf("round %d: the log does not verify: %v", round, err)
 		}
@@ -47,6 +51,7 @@ func Races(t *testing.T, e Engine, histories int) {
 type platform struct {
 	mu      sync.Mutex
 	quiet   map[subject.OpenID]bool
+	written map[string]bool // transfer and person
 	clock   *Clock
 	sent    int
 	wrongly int
@@ -55,7 +60,7 @@ type platform struct {
 }
 
 func newPlatform(clock *Clock) *platform {
-	p := &platform{quiet: map[subject.OpenID]bool{}, clock: clock}
+	p := &platform{quiet: map[subject.OpenID]bool{}, written: map[string]bool{}, clock: clock}
 	p.leased = sync.NewCond(&p.mu)
 	return p
 }
@@ -99,7 +104,7 @@ func (p *platform) set(who subject.OpenID, quiet bool) {
 
 func (w *World) race(seed uint64) {
 	w.Helper()
-	each(crowd, func(i int) { w.Fan(fmt.Sprint(i)) })
+	each(func(i int) { w.Fan(fmt.Sprint(i)) })
 	w.Plan("run")
 	p := newPlatform(w.Clock)
 	ctx, stop := context.WithCancel(w.Context())
@@ -107,7 +112,11 @@ func (w *World) race(seed uint64) {
 	for n := range senders {
 		workers.Go(func() { w.sends(ctx, p, seeded(seed, n)) })
 	}
-	each(crowd, func(i int) { w.lives(p, i, seeded(seed, senders+i)) })
+	anew := func(name string) {
+		w.Choose(w.Context(), name, consent.Adult, Purpose)
+		w.Grant(name)
+	}
+	each(func(i int) { w.lives(p, i, seeded(seed, senders+i), anew) })
 	stop()
 	workers.Wait()
 	if p.wrongly > 0 || p.sent == 0 {
@@ -120,10 +129,10 @@ func seeded(round uint64, actor int) *rand.Rand {
 	return rand.New(rand.NewPCG(round, uint64(actor))) //nolint:gosec // repeatable, and no secret
 }
 
-// each runs f for 0 to n-1 at once.
-func each(n int, f func(i int)) {
+// each runs f for everybody of the crowd at once.
+func each(f func(i int)) {
 	var all sync.WaitGroup
-	for i := range n {
+	for i := range crowd {
 		all.Go(func() { f(i) })
 	}
 	all.Wait()
@@ -160,7 +169,7 @@ func (w *World) sends(ctx context.Context, p *platform, r *rand.Rand) {
 }
 
 // lives is a person: they withdraw until it is acknowledged, and some agree anew.
-func (w *World) lives(p *platform, i int, r *rand.Rand) {
+func (w *World) lives(p *platform, i int, r *rand.Rand, anew func(name string)) {
 	name := fmt.Sprint(i)
 	for turn := range 1 + r.IntN(3) {
 		p.wait(r.IntN(40))
@@ -174,8 +183,7 @@ func (w *World) lives(p *platform, i int, r *rand.Rand) {
 			return
 		}
 		p.set(e.Who, false)
-		w.Choose(w.Context(), name, consent.Adult, Purpose)
-		w.Grant(name)
+		anew(name)
 	}
 }
 

@@ -69,6 +69,7 @@ func recordIsWhole(w *World) {
 	w.ok(err)
 	_, err = w.Ledger.StartTransfer(w.Context(), "t")
 	w.ok(err)
+	w.Drain("t", 9)
 	w.Choose(w.Context(), "a", consent.Adult, Purpose, Reporting)
 	r := w.All("a")
 	want(w, "known", r.Known, true)
@@ -236,14 +237,14 @@ func erasedInTransfer(w *World) {
 	w.ok(err)
 	_, err = w.Ledger.StartTransfer(w.Context(), "t")
 	w.ok(err)
+	p := w.Part("t", 9)
+	want(w, "rows", len(p.Rows), 2)
+	w.Clock.Move(p.Life + time.Minute) // its Job has died
 	w.Erase("a")
-	rows := 0
-	_, err = w.Ledger.StreamRows(w.Context(), "t", func(page [][]byte) error {
-		rows += len(page)
-		return nil
-	})
-	w.ok(err)
-	want(w, "rows", rows, 1)
+	p = w.Part("t", 9)
+	want(w, "rows, leased again", len(p.Rows), 1)
+	w.Write("t", p)
+	want(w, "done", w.Part("t", 9).Done, true)
 	s, err := w.Ledger.Status(w.Context())
 	w.ok(err)
 	want(w, "the year's count", s.Counter.NonSensitive, 2)
@@ -382,7 +383,7 @@ func returnsInTime(w *World) {
 		w.Event("a", "text", "")
 		want(w, "swept", w.sweep(), store.Swept{})
 	}
-	w.Push(func(v *store.View) { v.Notice.Revision, v.Notice.RetentionDays = 4, 30 })
+	w.Push(func(v *store.View) { v.Notice.RetentionDays = 30; told(4, textOf3)(v) })
 	w.Clock.Move(31 * 24 * time.Hour)
 	want(w, "by a shorter period", w.sweep(), store.Swept{Expired: 1, Erased: 1})
 }
@@ -511,4 +512,27 @@ func received(names ...string) map[subject.OpenID]int {
 		out[OpenID(n)] = 1
 	}
 	return out
+}
+
+// yesOfAMinor: what people say is kept as they said it; the record tells that it is not used.
+func yesOfAMinor(w *World) {
+	for _, c := range []struct {
+		age consent.AgeBand
+		why reason.Code
+	}{
+		{consent.Adult, ""}, {consent.From14, reason.MinorAutomatedMarketing}, {consent.AgeUnknown, reason.AgeUnknown},
+	} {
+		who := "aged" + string(c.age)
+		w.Choose(w.Context(), who, c.age, Purpose, "DirectMarketing")
+		r, err := w.Ledger.Record(w.Context(), Account, OpenID(who), "")
+		w.ok(err)
+		for _, x := range r.Consents {
+			why := reason.Code("")
+			if x.Purpose == Purpose {
+				why = c.why
+				want(w, who+": told", x.Action, consent.Given)
+			}
+			want(w, who+": "+x.Purpose, x.NotUsed, why)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,13 @@ var contract = []contractCase{
 	{"points decay, are capped per day, and cannot come from the future", scoring},
 	{"a new revision makes old consents stale", staleNotice},
 	{"answers to another revision are not recorded", wrongRevision},
+	{"a minor's yes to scored marketing is kept, and the record says that it is not used", yesOfAMinor},
+	{"that the notice was shown is kept without an answer", lookIsKept},
+	{"to look again on the same day writes nothing", lookOnceADay},
+	{"an answer refers to what was shown before it", answerRefersToLook},
+	{"nothing is noted of a text that is not in force", lookAtAnotherText},
+	{"what a guardian was shown is in the record of the person", guardianLooks},
+	{"what was shown goes with the person", lookIsErased},
 	{"a notice does not go back, nor change its text under its number", noticeStays},
 	{"a notice that is refused keeps no hold out", refusedNoticeBesideHold},
 	{"a notice made anew with a lower number makes no old consent valid", noticeMadeAnew},
@@ -62,9 +70,8 @@ var contract = []contractCase{
 	{"people are counted whose consents are to an older text", staleCounted},
 	{"only those who consented are exported, with the named fields", export},
 	{"people are counted once a year, and not again by a restart", counted},
-	{"a withdrawal between start and stream drops the person", droppedInStream},
-	{"a withdrawal is acknowledged when the page of an export is out", withdrawnInStream},
-	{"a hold stops the stream between two pages", heldInStream},
+	{"people are counted by the kind of their data, and children as sensitive", countedByKind},
+	{"what other stores counted is added", elsewhereCounts},
 	{"a hold refuses the transfer", heldTransfer},
 	{"a hold that comes before a restart stops it, since something may have left", heldRestart},
 	{"papers that run out before a restart stop it", expiredRestart},
@@ -72,6 +79,7 @@ var contract = []contractCase{
 	{"a view pushed late does not replace a newer one", overtakenView},
 	{"a view dated ahead is fresh no longer, and keeps no later one out", viewAhead},
 	{"the audit agrees person by person", reconcile},
+	{"a guardian's word is kept with method, verifier, evidence and the age told", guardianProvable},
 	{"a child's consent counts when a guardian has confirmed it", guardianConfirms},
 	{"a guardian takes the answer back, and with it what the child agreed to", guardianTakesBack},
 	{"a no of either guardian counts", eitherGuardianMayRefuse},
@@ -94,7 +102,7 @@ var contract = []contractCase{
 
 // Run runs the contract.
 func Run(t *testing.T, e Engine) {
-	for _, c := range append(contract, rights...) {
+	for _, c := range slices.Concat(contract, rights, parts) {
 		t.Run(c.name, func(t *testing.T) {
 			w := &World{T: t, Clock: NewClock()}
 			var err error

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,16 +26,69 @@ func (w *World) start(id string) store.Transfer {
 	return t
 }
 
-func (w *World) stream(id string) (rows []string, stopped reason.Code) {
+// Part leases a part of at most n people.
+func (w *World) Part(id string, n int) store.LeasedPart {
 	w.Helper()
-	stopped, err := w.Ledger.StreamRows(w.Context(), id, func(page [][]byte) error {
-		for _, r := range page {
+	p, err := w.Ledger.LeasePart(w.Context(), id, n)
+	w.ok(err)
+	return p
+}
+
+// written is what a Job reports of a part.
+func written(p store.LeasedPart) store.Part {
+	if len(p.Rows) == 0 {
+		return store.Part{Number: p.Part}
+	}
+	body := bytes.Join(p.Rows, []byte("\n"))
+	sum := sha256.Sum256(body)
+	return store.Part{Number: p.Part, Object: fmt.Sprintf("part-%05d", p.Part), SHA256: hex.EncodeToString(sum[:]), Rows: int64(len(p.Rows)), Bytes: int64(len(body))}
+}
+
+// Write reports a leased part as written.
+func (w *World) Write(id string, p store.LeasedPart) {
+	w.Helper()
+	w.ok(w.Ledger.ReportPart(w.Context(), id, p.Lease, written(p)))
+}
+
+// Drain leases and writes parts of at most n people until there are no more.
+func (w *World) Drain(id string, n int) (rows []string, stopped reason.Code) {
+	w.Helper()
+	for {
+		p := w.Part(id, n)
+		for _, r := range p.Rows {
 			rows = append(rows, string(r))
 		}
-		return nil
-	})
+		switch {
+		case p.Stopped != "" || p.Done:
+			return rows, p.Stopped
+		case p.Wait > 0:
+			w.Clock.Move(p.Wait)
+		default:
+			w.Write(id, p)
+		}
+	}
+}
+
+// moved is the year's counter.
+func (w *World) moved() int64 {
+	w.Helper()
+	f, err := w.Ledger.TransferFacts(w.Context(), w.Export("x"))
 	w.ok(err)
-	return rows, stopped
+	return f.Counter.NonSensitive
+}
+
+func (w *World) transfer(id string) store.Transfer {
+	w.Helper()
+	t, err := w.Ledger.Transfer(w.Context(), id)
+	w.ok(err)
+	return t
+}
+
+func (w *World) refusedPart(id string, want error) {
+	w.Helper()
+	if _, err := w.Ledger.LeasePart(w.Context(), id, 1); !errors.Is(err, want) {
+		w.Errorf("LeasePart: %v, want %v", err, want)
+	}
 }
 
 func export(w *World) {
@@ -44,92 +100,48 @@ func export(w *World) {
 	w.Event("stranger", "subscribe", "")
 	t := w.start("t")
 	want(w, "state", t.State, store.TransferStarted)
-	want(w, "persons", t.Persons, 1)
+	want(w, "persons before the first part", t.Persons, 0)
 	want(w, "withdrawn", t.Excluded[reason.ConsentWithdrawn], 1)
 	want(w, "guardian", t.Excluded[reason.GuardianConsentMissing], 1)
 	want(w, "never asked", t.Excluded[reason.ConsentMissing], 1)
-	rows, stopped := w.stream("t")
-	want(w, "stopped", stopped, reason.AllChecksPassed)
+	rows, stopped := w.Drain("t", 10)
+	want(w, "stopped", stopped, "")
 	want(w, "rows", len(rows), 1)
+	want(w, "persons", w.transfer("t").Persons, 1)
 	var row map[string]any
 	w.ok(json.Unmarshal([]byte(rows[0]), &row))
 	want(w, "fields", len(row), 4)
 	want(w, "tags", fmt.Sprint(row["tags"]), "[tea]")
 	want(w, "stage", row["lead.stage"], any("Engaged"))
-	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", store.Manifest{Object: "o", SHA256: "s", Rows: 1}))
-	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", store.Manifest{Object: "o", SHA256: "s", Rows: 1}))
-	done, err := w.Ledger.Transfer(w.Context(), "t")
-	w.ok(err)
+	m := store.Manifest{Object: "o", SHA256: "s", Rows: 99, Bytes: 99}
+	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", m))
+	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", m))
+	done := w.transfer("t")
 	want(w, "state", done.State, store.TransferComplete)
-	if _, err := w.Ledger.StreamRows(w.Context(), "t", nil); !errors.Is(err, store.ErrTransferState) {
-		w.Errorf("StreamRows after the end: %v", err)
-	}
+	want(w, "rows of the manifest", done.Manifest.Rows, 1)
+	want(w, "bytes of the manifest", done.Manifest.Bytes, int64(len(rows[0])))
+	w.refusedPart("t", store.ErrTransferState)
 }
 
 func counted(w *World) {
 	w.Fan("a")
 	w.Fan("b")
-	year := func() int64 {
-		f, err := w.Ledger.TransferFacts(w.Context(), w.Export("x"))
-		w.ok(err)
-		return f.Counter.NonSensitive
-	}
-	t := w.start("one")
-	want(w, "newly counted", t.Newly, 2)
+	w.start("one")
+	want(w, "year, before the first part", w.moved(), 0)
+	w.Drain("one", 1)
+	want(w, "newly counted", w.transfer("one").Newly, 2)
 	again, err := w.Ledger.StartTransfer(w.Context(), "one")
 	w.ok(err)
 	want(w, "after a restart", again.Newly, 2)
-	want(w, "year", year(), 2)
+	want(w, "year", w.moved(), 2)
 	w.Fan("c")
-	want(w, "second transfer", w.start("two").Newly, 1)
-	want(w, "year", year(), 3)
+	w.start("two")
+	w.Drain("two", 2)
+	want(w, "second transfer", w.transfer("two").Newly, 1)
+	want(w, "persons", w.transfer("two").Persons, 3)
+	want(w, "year", w.moved(), 3)
 	w.Clock.Move(60 * 24 * time.Hour) // into January
-	want(w, "next year", year(), 0)
-}
-
-func droppedInStream(w *World) {
-	w.Fan("a")
-	w.Fan("b")
-	w.start("t")
-	w.Clock.Move(time.Second)
-	w.Choose(w.Context(), "a", consent.Adult, Purpose)
-	rows, _ := w.stream("t")
-	want(w, "rows", len(rows), 1)
-}
-
-func withdrawnInStream(w *World) {
-	w.Fan("a")
-	w.start("t")
-	w.Clock.Move(time.Second)
-	withdraw := w.withdrawal("a")
-	_, err := w.Ledger.StreamRows(w.Context(), "t", func([][]byte) error {
-		want(w, "acknowledged while the page is on its way", withdraw(200*time.Millisecond), false)
-		return nil
-	})
-	w.ok(err)
-	want(w, "acknowledged afterwards", withdraw(10*time.Second), true)
-}
-
-func heldInStream(w *World) {
-	for i := range 501 {
-		w.Fan(fmt.Sprint(i))
-	}
-	w.start("t")
-	pages := 0
-	stopped, err := w.Ledger.StreamRows(w.Context(), "t", func([][]byte) error {
-		if pages++; pages == 1 {
-			w.Clock.Move(time.Second)
-			w.Push(func(v *store.View) { v.Holds = []transfer.Hold{{Reference: "PSB-1", From: w.Clock.Now()}} })
-		}
-		return nil
-	})
-	w.ok(err)
-	want(w, "stopped", stopped, reason.PublicSecurityHold)
-	want(w, "pages", pages, 1)
-	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", store.Manifest{Partial: true, StoppedBy: string(stopped)}))
-	t, err := w.Ledger.Transfer(w.Context(), "t")
-	w.ok(err)
-	want(w, "state", t.State, store.TransferStopped)
+	want(w, "next year", w.moved(), 0)
 }
 
 func heldTransfer(w *World) {
@@ -140,9 +152,7 @@ func heldTransfer(w *World) {
 	want(w, "state", t.State, store.TransferRefused)
 	want(w, "code", t.Refusals[0].Code, reason.PublicSecurityHold)
 	want(w, "persons", t.Persons, 0)
-	if _, err := w.Ledger.StreamRows(w.Context(), "t", nil); !errors.Is(err, store.ErrTransferState) {
-		w.Errorf("StreamRows of a refused transfer: %v", err)
-	}
+	w.refusedPart("t", store.ErrTransferState)
 	w.Clock.Move(time.Second)
 	w.Push(nil)
 	want(w, "declared again after the hold", w.start("t").State, store.TransferStarted)
@@ -183,8 +193,7 @@ func staleView(w *World) {
 		w.Errorf("StartTransfer with a fresh view: %v", err)
 	}
 	w.Clock.Move(11 * time.Minute)
-	_, stopped := w.stream("t")
-	want(w, "stopped", stopped, reason.PolicyStale)
+	want(w, "stopped", w.Part("t", 1).Stopped, reason.PolicyStale)
 }
 
 func reopen(t *testing.T, e Engine) {
@@ -236,5 +245,57 @@ func createdOnce(t *testing.T, e Engine) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// startUnder starts a transfer under a standard contract.
+func (w *World) startUnder(id string) store.Transfer {
+	w.Helper()
+	at := w.Clock.Now()
+	w.Push(func(v *store.View) {
+		v.Mechanisms = map[string]store.Mechanism{"sc": {
+			Type: transfer.StandardContract, State: "InForce", EffectiveAt: at.AddDate(0, 0, -30), FiledAt: at.AddDate(0, 0, -29),
+			Recipients: []string{Recipient}, Purposes: []string{Reporting}, Categories: []string{"PseudonymousID", "InterestTag", "LeadScore"},
+		}}
+	})
+	w.Clock.Move(time.Second)
+	spec := w.Export(id)
+	spec.Mechanism = "sc"
+	_, err := w.Ledger.DeclareTransfer(w.Context(), spec)
+	w.ok(err)
+	t, err := w.Ledger.StartTransfer(w.Context(), id)
+	w.ok(err)
+	return t
+}
+
+// countedByKind: sensitive data move the sensitive counter, plain ones beside them both, and
+// everything about a child is sensitive.
+func countedByKind(w *World) {
+	w.Fan("adult")
+	w.Fan("child")
+	w.Choose(w.Context(), "child", consent.From8, Reporting)
+	w.ok(w.Says("mother", w.Ask("child", 1), consent.GuardianVerified))
+	want(w, "without a mechanism", w.start("u").State, store.TransferRefused)
+	want(w, "under a contract", w.startUnder("t").State, store.TransferStarted)
+	w.Drain("t", 10)
+	c, err := w.Ledger.Counters(w.Context(), Recipient)
+	w.ok(err)
+	want(w, "the year", c.Counted, transfer.Counter{NonSensitive: 2, Sensitive: 1})
+}
+
+// elsewhereCounts: what the processor's other stores have counted is added before a decision.
+func elsewhereCounts(w *World) {
+	w.Fan("a")
+	w.Clock.Move(time.Second)
+	for others, want := range map[int64]string{94_999: store.TransferStarted, 95_000: store.TransferRefused} { // with 5,000 declared
+		s := w.Export(fmt.Sprint("t", others))
+		s.Elsewhere = transfer.Counter{NonSensitive: others}
+		_, err := w.Ledger.DeclareTransfer(w.Context(), s)
+		w.ok(err)
+		t, err := w.Ledger.StartTransfer(w.Context(), s.ID)
+		w.ok(err)
+		if t.State != want {
+			w.Errorf("with %d elsewhere: %s, want %s", others, t.State, want)
+		}
 	}
 }

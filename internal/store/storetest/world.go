@@ -64,11 +64,11 @@ type World struct {
 // View is what the manager pushes for the samples.
 func View(at time.Time) *store.View {
 	all := []string{"PseudonymousID", "InterestTag", "LeadScore"}
-	return &store.View{
+	v := &store.View{
 		IssuedAt: at, ValidFor: 10 * time.Minute,
 		Policy: store.Policy{Name: "cn-mainland", Jurisdiction: "cn-mainland", RulePack: "cn-2026-01", Processor: "acme-china", CIIO: "No", GuardianAge: 18},
 		Notice: store.Notice{
-			Name: "brand-notice", Revision: 3, Hash: "text of 3", RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c",
+			Name: "brand-notice", Revision: 3, RetentionDays: 730, ProcessorName: "Acme", ProcessorContact: "c", StoragePlace: textOf3,
 			Purposes: []store.Purpose{{Name: "DirectMarketing"}, {Name: Purpose}},
 			Recipients: []store.Recipient{{Recipient: transfer.Recipient{
 				Name: Recipient, Country: "CH", Contact: "c", RightsChannel: "r", Purposes: []string{Reporting}, Categories: all,
@@ -84,7 +84,12 @@ func View(at time.Time) *store.View {
 			},
 		}},
 	}
+	v.Notice.Hash = v.Notice.Text().Hash()
+	return v
 }
+
+// textOf3 is what the world's first notice says.
+const textOf3 = "text of 3"
 
 // Spec is the sample campaign.
 func Spec(id string) store.RunSpec {

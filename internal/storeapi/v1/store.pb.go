@@ -237,9 +237,10 @@ type Notice struct {
 	Complaints        map[string]string      `protobuf:"bytes,15,rep,name=complaints,proto3" json:"complaints,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Only name, revision and content_hash are told: the store shows the text that it keeps of
 	// them. It is so while a newer revision is not complete.
-	TextKept      bool `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TextKept         bool              `protobuf:"varint,16,opt,name=text_kept,json=textKept,proto3" json:"text_kept,omitempty"`
+	StoragePlaceText map[string]string `protobuf:"bytes,17,rep,name=storage_place_text,json=storagePlaceText,proto3" json:"storage_place_text,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by language; empty: storage_place for everyone
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Notice) Reset() {
@@ -382,6 +383,13 @@ func (x *Notice) GetTextKept() bool {
 		return x.TextKept
 	}
 	return false
+}
+
+func (x *Notice) GetStoragePlaceText() map[string]string {
+	if x != nil {
+		return x.StoragePlaceText
+	}
+	return nil
 }
 
 type Purpose struct {
@@ -1195,9 +1203,10 @@ type GetStatusResponse struct {
 	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
 	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
 	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
-	// The notice pushed last goes back, or is another text under a number that people have
-	// agreed to: the store did not take it, and goes on with what it had.
+	// The notice pushed last goes back, is another text under a number that people have agreed
+	// to, or is not what its hash says: the store did not take it, and goes on with what it had.
 	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
+	NoticeRefusal string `protobuf:"bytes,23,opt,name=notice_refusal,json=noticeRefusal,proto3" json:"notice_refusal,omitempty"` // why: NoticeRevision, NoticeHashMismatch
 	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
 	VerifierKey   string `protobuf:"bytes,21,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`       // opens the log's checkpoints
 	Checkpoint    string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                            // signed note over log_size and log_root
@@ -1331,6 +1340,13 @@ func (x *GetStatusResponse) GetNoticeRefused() bool {
 		return x.NoticeRefused
 	}
 	return false
+}
+
+func (x *GetStatusResponse) GetNoticeRefusal() string {
+	if x != nil {
+		return x.NoticeRefusal
+	}
+	return ""
 }
 
 func (x *GetStatusResponse) GetStaleConsents() string {
@@ -2025,7 +2041,7 @@ type GetTransferFactsResponse struct {
 	SensitiveAtMost          int64                  `protobuf:"varint,3,opt,name=sensitive_at_most,json=sensitiveAtMost,proto3" json:"sensitive_at_most,omitempty"`
 	AnyoneConsents           bool                   `protobuf:"varint,4,opt,name=anyone_consents,json=anyoneConsents,proto3" json:"anyone_consents,omitempty"`
 	Excluded                 []string               `protobuf:"bytes,5,rep,name=excluded,proto3" json:"excluded,omitempty"`                                                                        // reason codes of people who cannot be included
-	Children                 bool                   `protobuf:"varint,6,opt,name=children,proto3" json:"children,omitempty"`                                                                       // somebody below 14 is among those who can
+	YoungAtMost              int64                  `protobuf:"varint,6,opt,name=young_at_most,json=youngAtMost,proto3" json:"young_at_most,omitempty"`                                            // of those who can be, below 14; rounded up as the sensitive ones
 	RecentNonSensitiveAtMost int64                  `protobuf:"varint,7,opt,name=recent_non_sensitive_at_most,json=recentNonSensitiveAtMost,proto3" json:"recent_non_sensitive_at_most,omitempty"` // to this recipient in twelve months
 	RecentSensitiveAtMost    int64                  `protobuf:"varint,8,opt,name=recent_sensitive_at_most,json=recentSensitiveAtMost,proto3" json:"recent_sensitive_at_most,omitempty"`
 	unknownFields            protoimpl.UnknownFields
@@ -2097,11 +2113,11 @@ func (x *GetTransferFactsResponse) GetExcluded() []string {
 	return nil
 }
 
-func (x *GetTransferFactsResponse) GetChildren() bool {
+func (x *GetTransferFactsResponse) GetYoungAtMost() int64 {
 	if x != nil {
-		return x.Children
+		return x.YoungAtMost
 	}
-	return false
+	return 0
 }
 
 func (x *GetTransferFactsResponse) GetRecentNonSensitiveAtMost() int64 {
@@ -2114,6 +2130,164 @@ func (x *GetTransferFactsResponse) GetRecentNonSensitiveAtMost() int64 {
 func (x *GetTransferFactsResponse) GetRecentSensitiveAtMost() int64 {
 	if x != nil {
 		return x.RecentSensitiveAtMost
+	}
+	return 0
+}
+
+type GetCountersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"` // whom the recent numbers are about; empty: nobody
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCountersRequest) Reset() {
+	*x = GetCountersRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCountersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCountersRequest) ProtoMessage() {}
+
+func (x *GetCountersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCountersRequest.ProtoReflect.Descriptor instead.
+func (*GetCountersRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetCountersRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+// GetCountersResponse holds numbers rounded up to 19 below 20, sensitive ones only from 1 on.
+type GetCountersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Year          int64                  `protobuf:"varint,1,opt,name=year,proto3" json:"year,omitempty"`      // the newest of the rule pack's window
+	Counted       *Persons               `protobuf:"bytes,2,opt,name=counted,proto3" json:"counted,omitempty"` // in the window
+	Recent        *Persons               `protobuf:"bytes,3,opt,name=recent,proto3" json:"recent,omitempty"`   // to the recipient in twelve months
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCountersResponse) Reset() {
+	*x = GetCountersResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCountersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCountersResponse) ProtoMessage() {}
+
+func (x *GetCountersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCountersResponse.ProtoReflect.Descriptor instead.
+func (*GetCountersResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GetCountersResponse) GetYear() int64 {
+	if x != nil {
+		return x.Year
+	}
+	return 0
+}
+
+func (x *GetCountersResponse) GetCounted() *Persons {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
+}
+
+func (x *GetCountersResponse) GetRecent() *Persons {
+	if x != nil {
+		return x.Recent
+	}
+	return nil
+}
+
+// Persons are numbers of people.
+type Persons struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NonSensitive  int64                  `protobuf:"varint,1,opt,name=non_sensitive,json=nonSensitive,proto3" json:"non_sensitive,omitempty"`
+	Sensitive     int64                  `protobuf:"varint,2,opt,name=sensitive,proto3" json:"sensitive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Persons) Reset() {
+	*x = Persons{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Persons) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Persons) ProtoMessage() {}
+
+func (x *Persons) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Persons.ProtoReflect.Descriptor instead.
+func (*Persons) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Persons) GetNonSensitive() int64 {
+	if x != nil {
+		return x.NonSensitive
+	}
+	return 0
+}
+
+func (x *Persons) GetSensitive() int64 {
+	if x != nil {
+		return x.Sensitive
 	}
 	return 0
 }
@@ -2152,7 +2326,7 @@ type TransferSpec struct {
 
 func (x *TransferSpec) Reset() {
 	*x = TransferSpec{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[26]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2338,7 @@ func (x *TransferSpec) String() string {
 func (*TransferSpec) ProtoMessage() {}
 
 func (x *TransferSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[26]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2351,7 @@ func (x *TransferSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferSpec.ProtoReflect.Descriptor instead.
 func (*TransferSpec) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{26}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransferSpec) GetTransferId() string {
@@ -2365,13 +2539,14 @@ func (x *TransferSpec) GetRetentionDays() int64 {
 type DeclareTransferRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *TransferSpec          `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	Elsewhere     *Persons               `protobuf:"bytes,2,opt,name=elsewhere,proto3" json:"elsewhere,omitempty"` // counted or reserved in the processor's other stores, never below the truth
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeclareTransferRequest) Reset() {
 	*x = DeclareTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[27]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2558,7 @@ func (x *DeclareTransferRequest) String() string {
 func (*DeclareTransferRequest) ProtoMessage() {}
 
 func (x *DeclareTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[27]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,12 +2571,19 @@ func (x *DeclareTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclareTransferRequest.ProtoReflect.Descriptor instead.
 func (*DeclareTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{27}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeclareTransferRequest) GetSpec() *TransferSpec {
 	if x != nil {
 		return x.Spec
+	}
+	return nil
+}
+
+func (x *DeclareTransferRequest) GetElsewhere() *Persons {
+	if x != nil {
+		return x.Elsewhere
 	}
 	return nil
 }
@@ -2415,7 +2597,7 @@ type DeclareTransferResponse struct {
 
 func (x *DeclareTransferResponse) Reset() {
 	*x = DeclareTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2609,7 @@ func (x *DeclareTransferResponse) String() string {
 func (*DeclareTransferResponse) ProtoMessage() {}
 
 func (x *DeclareTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2622,7 @@ func (x *DeclareTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclareTransferResponse.ProtoReflect.Descriptor instead.
 func (*DeclareTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{28}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeclareTransferResponse) GetTransfer() *Transfer {
@@ -2459,7 +2641,7 @@ type GetTransferRequest struct {
 
 func (x *GetTransferRequest) Reset() {
 	*x = GetTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2653,7 @@ func (x *GetTransferRequest) String() string {
 func (*GetTransferRequest) ProtoMessage() {}
 
 func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2666,7 @@ func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferRequest.ProtoReflect.Descriptor instead.
 func (*GetTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{29}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetTransferRequest) GetTransferId() string {
@@ -2503,7 +2685,7 @@ type GetTransferResponse struct {
 
 func (x *GetTransferResponse) Reset() {
 	*x = GetTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2697,7 @@ func (x *GetTransferResponse) String() string {
 func (*GetTransferResponse) ProtoMessage() {}
 
 func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2710,7 @@ func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferResponse.ProtoReflect.Descriptor instead.
 func (*GetTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{30}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetTransferResponse) GetTransfer() *Transfer {
@@ -2553,7 +2735,7 @@ type Transfer struct {
 
 func (x *Transfer) Reset() {
 	*x = Transfer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2747,7 @@ func (x *Transfer) String() string {
 func (*Transfer) ProtoMessage() {}
 
 func (x *Transfer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2760,7 @@ func (x *Transfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
 func (*Transfer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{31}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Transfer) GetTransferId() string {
@@ -2641,7 +2823,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2653,7 +2835,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2666,7 +2848,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{32}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Refusal) GetCode() string {
@@ -2704,7 +2886,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2716,7 +2898,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2729,7 +2911,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{33}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Manifest) GetObject() string {
@@ -2790,7 +2972,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2802,7 +2984,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2815,7 +2997,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{34}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RecordEventRequest) GetAccount() string {
@@ -2884,7 +3066,7 @@ type SubscriptionAnswer struct {
 
 func (x *SubscriptionAnswer) Reset() {
 	*x = SubscriptionAnswer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +3078,7 @@ func (x *SubscriptionAnswer) String() string {
 func (*SubscriptionAnswer) ProtoMessage() {}
 
 func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3091,7 @@ func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionAnswer.ProtoReflect.Descriptor instead.
 func (*SubscriptionAnswer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SubscriptionAnswer) GetTemplateId() string {
@@ -2937,7 +3119,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3131,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3144,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RecordEventResponse) GetDuplicate() bool {
@@ -2996,7 +3178,7 @@ type GetPreferencesRequest struct {
 
 func (x *GetPreferencesRequest) Reset() {
 	*x = GetPreferencesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3008,7 +3190,7 @@ func (x *GetPreferencesRequest) String() string {
 func (*GetPreferencesRequest) ProtoMessage() {}
 
 func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3021,7 +3203,7 @@ func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesRequest.ProtoReflect.Descriptor instead.
 func (*GetPreferencesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetPreferencesRequest) GetAccount() string {
@@ -3050,7 +3232,7 @@ type GetPreferencesResponse struct {
 
 func (x *GetPreferencesResponse) Reset() {
 	*x = GetPreferencesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3244,7 @@ func (x *GetPreferencesResponse) String() string {
 func (*GetPreferencesResponse) ProtoMessage() {}
 
 func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3257,7 @@ func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesResponse.ProtoReflect.Descriptor instead.
 func (*GetPreferencesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetPreferencesResponse) GetNotice() *Notice {
@@ -3117,7 +3299,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3311,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3324,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Choice) GetPurpose() string {
@@ -3166,6 +3348,118 @@ func (x *Choice) GetGranted() bool {
 	return false
 }
 
+type RecordShownRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	OpenId         string                 `protobuf:"bytes,2,opt,name=open_id,json=openId,proto3" json:"open_id,omitempty"` // of who looks
+	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Language       string                 `protobuf:"bytes,4,opt,name=language,proto3" json:"language,omitempty"`
+	Secret         []byte                 `protobuf:"bytes,5,opt,name=secret,proto3" json:"secret,omitempty"` // of a guardian's link; empty: the person's own page
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RecordShownRequest) Reset() {
+	*x = RecordShownRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordShownRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordShownRequest) ProtoMessage() {}
+
+func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordShownRequest.ProtoReflect.Descriptor instead.
+func (*RecordShownRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RecordShownRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetOpenId() string {
+	if x != nil {
+		return x.OpenId
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *RecordShownRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *RecordShownRequest) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type RecordShownResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordShownResponse) Reset() {
+	*x = RecordShownResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordShownResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordShownResponse) ProtoMessage() {}
+
+func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordShownResponse.ProtoReflect.Descriptor instead.
+func (*RecordShownResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+}
+
 type RecordChoicesRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Account        string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -3180,7 +3474,7 @@ type RecordChoicesRequest struct {
 
 func (x *RecordChoicesRequest) Reset() {
 	*x = RecordChoicesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3486,7 @@ func (x *RecordChoicesRequest) String() string {
 func (*RecordChoicesRequest) ProtoMessage() {}
 
 func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,7 +3499,7 @@ func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesRequest.ProtoReflect.Descriptor instead.
 func (*RecordChoicesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RecordChoicesRequest) GetAccount() string {
@@ -3260,7 +3554,7 @@ type RecordChoicesResponse struct {
 
 func (x *RecordChoicesResponse) Reset() {
 	*x = RecordChoicesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3272,7 +3566,7 @@ func (x *RecordChoicesResponse) String() string {
 func (*RecordChoicesResponse) ProtoMessage() {}
 
 func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3285,7 +3579,7 @@ func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesResponse.ProtoReflect.Descriptor instead.
 func (*RecordChoicesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
@@ -3313,7 +3607,7 @@ type AskGuardianRequest struct {
 
 func (x *AskGuardianRequest) Reset() {
 	*x = AskGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3325,7 +3619,7 @@ func (x *AskGuardianRequest) String() string {
 func (*AskGuardianRequest) ProtoMessage() {}
 
 func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3338,7 +3632,7 @@ func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AskGuardianRequest) GetAccount() string {
@@ -3370,7 +3664,7 @@ type AskGuardianResponse struct {
 
 func (x *AskGuardianResponse) Reset() {
 	*x = AskGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3382,7 +3676,7 @@ func (x *AskGuardianResponse) String() string {
 func (*AskGuardianResponse) ProtoMessage() {}
 
 func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3395,7 +3689,7 @@ func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 type GetGuardianCaseRequest struct {
@@ -3409,7 +3703,7 @@ type GetGuardianCaseRequest struct {
 
 func (x *GetGuardianCaseRequest) Reset() {
 	*x = GetGuardianCaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3715,7 @@ func (x *GetGuardianCaseRequest) String() string {
 func (*GetGuardianCaseRequest) ProtoMessage() {}
 
 func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3728,7 @@ func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetGuardianCaseRequest) GetAccount() string {
@@ -3470,7 +3764,7 @@ type GetGuardianCaseResponse struct {
 
 func (x *GetGuardianCaseResponse) Reset() {
 	*x = GetGuardianCaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3482,7 +3776,7 @@ func (x *GetGuardianCaseResponse) String() string {
 func (*GetGuardianCaseResponse) ProtoMessage() {}
 
 func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3495,7 +3789,7 @@ func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetGuardianCaseResponse) GetNotice() *Notice {
@@ -3541,7 +3835,7 @@ type AnswerGuardianRequest struct {
 
 func (x *AnswerGuardianRequest) Reset() {
 	*x = AnswerGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3553,7 +3847,7 @@ func (x *AnswerGuardianRequest) String() string {
 func (*AnswerGuardianRequest) ProtoMessage() {}
 
 func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3566,7 +3860,7 @@ func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *AnswerGuardianRequest) GetAccount() string {
@@ -3627,7 +3921,7 @@ type AnswerGuardianResponse struct {
 
 func (x *AnswerGuardianResponse) Reset() {
 	*x = AnswerGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3639,7 +3933,7 @@ func (x *AnswerGuardianResponse) String() string {
 func (*AnswerGuardianResponse) ProtoMessage() {}
 
 func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3652,7 +3946,7 @@ func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AnswerGuardianResponse) GetAcknowledged() bool {
@@ -3673,7 +3967,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3979,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3992,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -3734,7 +4028,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +4040,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +4053,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -3802,7 +4096,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3814,7 +4108,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3827,7 +4121,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -3868,7 +4162,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3880,7 +4174,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3893,7 +4187,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -3922,7 +4216,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +4228,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4241,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -3986,7 +4280,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3998,7 +4292,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4305,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 type ReconcileRequest struct {
@@ -4024,7 +4318,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4330,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4343,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -4076,7 +4370,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4088,7 +4382,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4101,7 +4395,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Received) GetOpenId() string {
@@ -4134,7 +4428,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4146,7 +4440,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4159,7 +4453,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -4227,7 +4521,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4239,7 +4533,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4252,7 +4546,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -4266,14 +4560,14 @@ type StartTransferResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Allowed       bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
 	Refusals      []*Refusal             `protobuf:"bytes,2,rep,name=refusals,proto3" json:"refusals,omitempty"`
-	Persons       int64                  `protobuf:"varint,3,opt,name=persons,proto3" json:"persons,omitempty"`
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"` // of the transfer, also when a crash interrupted it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4285,7 +4579,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4298,7 +4592,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -4315,35 +4609,36 @@ func (x *StartTransferResponse) GetRefusals() []*Refusal {
 	return nil
 }
 
-func (x *StartTransferResponse) GetPersons() int64 {
+func (x *StartTransferResponse) GetStartedAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Persons
+		return x.StartedAt
 	}
-	return 0
+	return nil
 }
 
-type StreamRowsRequest struct {
+type LeasePartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	Max           int32                  `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"` // rows that the caller can hold
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *StreamRowsRequest) Reset() {
-	*x = StreamRowsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+func (x *LeasePartRequest) Reset() {
+	*x = LeasePartRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *StreamRowsRequest) String() string {
+func (x *LeasePartRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*StreamRowsRequest) ProtoMessage() {}
+func (*LeasePartRequest) ProtoMessage() {}
 
-func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4354,41 +4649,53 @@ func (x *StreamRowsRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use StreamRowsRequest.ProtoReflect.Descriptor instead.
-func (*StreamRowsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+// Deprecated: Use LeasePartRequest.ProtoReflect.Descriptor instead.
+func (*LeasePartRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
-func (x *StreamRowsRequest) GetTransferId() string {
+func (x *LeasePartRequest) GetTransferId() string {
 	if x != nil {
 		return x.TransferId
 	}
 	return ""
 }
 
-type StreamRowsResponse struct {
+func (x *LeasePartRequest) GetMax() int32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+type LeasePartResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rows          [][]byte               `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`                            // one JSON object each, fields in the order of the request
-	StoppedBy     string                 `protobuf:"bytes,2,opt,name=stopped_by,json=stoppedBy,proto3" json:"stopped_by,omitempty"` // reason code: the last message of a stopped stream
+	Part          int64                  `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`                                  // counted from 0
+	Rows          [][]byte               `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`                                   // one JSON object each, fields in the order of the request
+	LeaseMillis   int32                  `protobuf:"varint,3,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // life of the lease, from before this call; no write goes on after it
+	WaitMillis    int32                  `protobuf:"varint,4,opt,name=wait_millis,json=waitMillis,proto3" json:"wait_millis,omitempty"`    // above 0: an earlier lease has to end first; nothing is leased
+	Done          bool                   `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`                                  // nobody is left; nothing is leased
+	StoppedBy     string                 `protobuf:"bytes,6,opt,name=stopped_by,json=stoppedBy,proto3" json:"stopped_by,omitempty"`        // reason code: nothing more may leave
+	Lease         int64                  `protobuf:"varint,7,opt,name=lease,proto3" json:"lease,omitempty"`                                // how often the part was leased: who reports names it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *StreamRowsResponse) Reset() {
-	*x = StreamRowsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+func (x *LeasePartResponse) Reset() {
+	*x = LeasePartResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *StreamRowsResponse) String() string {
+func (x *LeasePartResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*StreamRowsResponse) ProtoMessage() {}
+func (*LeasePartResponse) ProtoMessage() {}
 
-func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4399,23 +4706,319 @@ func (x *StreamRowsResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use StreamRowsResponse.ProtoReflect.Descriptor instead.
-func (*StreamRowsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+// Deprecated: Use LeasePartResponse.ProtoReflect.Descriptor instead.
+func (*LeasePartResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
 }
 
-func (x *StreamRowsResponse) GetRows() [][]byte {
+func (x *LeasePartResponse) GetPart() int64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *LeasePartResponse) GetRows() [][]byte {
 	if x != nil {
 		return x.Rows
 	}
 	return nil
 }
 
-func (x *StreamRowsResponse) GetStoppedBy() string {
+func (x *LeasePartResponse) GetLeaseMillis() int32 {
+	if x != nil {
+		return x.LeaseMillis
+	}
+	return 0
+}
+
+func (x *LeasePartResponse) GetWaitMillis() int32 {
+	if x != nil {
+		return x.WaitMillis
+	}
+	return 0
+}
+
+func (x *LeasePartResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *LeasePartResponse) GetStoppedBy() string {
 	if x != nil {
 		return x.StoppedBy
 	}
 	return ""
+}
+
+func (x *LeasePartResponse) GetLease() int64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+// Part is a part of a transfer that is written.
+type Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          int64                  `protobuf:"varint,1,opt,name=part,proto3" json:"part,omitempty"`
+	Object        string                 `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"` // empty: a part whose people have all withdrawn
+	Sha256        string                 `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	Rows          int64                  `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	Bytes         int64                  `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *Part) GetPart() int64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Part) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *Part) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *Part) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Part) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+type ReportPartRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	Part          *Part                  `protobuf:"bytes,2,opt,name=part,proto3" json:"part,omitempty"`
+	Lease         int64                  `protobuf:"varint,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportPartRequest) Reset() {
+	*x = ReportPartRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportPartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportPartRequest) ProtoMessage() {}
+
+func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportPartRequest.ProtoReflect.Descriptor instead.
+func (*ReportPartRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ReportPartRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+func (x *ReportPartRequest) GetPart() *Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ReportPartRequest) GetLease() int64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+type ReportPartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportPartResponse) Reset() {
+	*x = ReportPartResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportPartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportPartResponse) ProtoMessage() {}
+
+func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportPartResponse.ProtoReflect.Descriptor instead.
+func (*ReportPartResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+}
+
+type ListPartsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPartsRequest) Reset() {
+	*x = ListPartsRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPartsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPartsRequest) ProtoMessage() {}
+
+func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPartsRequest.ProtoReflect.Descriptor instead.
+func (*ListPartsRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ListPartsRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+type ListPartsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPartsResponse) Reset() {
+	*x = ListPartsResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPartsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPartsResponse) ProtoMessage() {}
+
+func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPartsResponse.ProtoReflect.Descriptor instead.
+func (*ListPartsResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ListPartsResponse) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
 }
 
 type FinishTransferRequest struct {
@@ -4428,7 +5031,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +5043,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +5056,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -4478,7 +5081,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4490,7 +5093,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4503,7 +5106,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -4519,7 +5122,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4531,7 +5134,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4544,7 +5147,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -4586,7 +5189,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +5201,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +5214,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -4644,7 +5247,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4656,7 +5259,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4669,7 +5272,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -4698,13 +5301,14 @@ type Record struct {
 	Requests      []*RequestEntry        `protobuf:"bytes,14,rep,name=requests,proto3" json:"requests,omitempty"`
 	Interactions  []*Interaction         `protobuf:"bytes,15,rep,name=interactions,proto3" json:"interactions,omitempty"`
 	Guardians     []*GuardianEntry       `protobuf:"bytes,16,rep,name=guardians,proto3" json:"guardians,omitempty"`
+	Shown         []*ShownEntry          `protobuf:"bytes,17,rep,name=shown,proto3" json:"shown,omitempty"` // when the notice was shown, the newest 1,000
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4716,7 +5320,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4729,7 +5333,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Record) GetKnown() bool {
@@ -4844,20 +5448,117 @@ func (x *Record) GetGuardians() []*GuardianEntry {
 	return nil
 }
 
-// GuardianEntry is what a guardian said, or was asked; not who it was.
-type GuardianEntry struct {
+func (x *Record) GetShown() []*ShownEntry {
+	if x != nil {
+		return x.Shown
+	}
+	return nil
+}
+
+// ShownEntry is the notice before the eyes of the person, or of a guardian.
+type ShownEntry struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	State          string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
-	At             *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	NoticeRevision int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
-	Relation       string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	At             *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision int64                  `protobuf:"varint,2,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Hash           string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"` // of what was shown, as in the receipt
+	Account        string                 `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	Language       string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	Control        string                 `protobuf:"bytes,6,opt,name=control,proto3" json:"control,omitempty"` // page, guardian
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
+func (x *ShownEntry) Reset() {
+	*x = ShownEntry{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShownEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShownEntry) ProtoMessage() {}
+
+func (x *ShownEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
+func (*ShownEntry) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ShownEntry) GetNoticeRevision() int64 {
+	if x != nil {
+		return x.NoticeRevision
+	}
+	return 0
+}
+
+func (x *ShownEntry) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *ShownEntry) GetControl() string {
+	if x != nil {
+		return x.Control
+	}
+	return ""
+}
+
+// GuardianEntry is what a guardian said, or was asked; not who it was.
+type GuardianEntry struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	State              string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"` // Pending, Verified, Refused, Withdrawn
+	At                 *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	NoticeRevision     int64                  `protobuf:"varint,3,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Relation           string                 `protobuf:"bytes,4,opt,name=relation,proto3" json:"relation,omitempty"`
+	Method             string                 `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`                              // OwnAccountLink
+	VerifiedAt         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=verified_at,json=verifiedAt,proto3" json:"verified_at,omitempty"`    // of who agreed
+	VerifierRef        string                 `protobuf:"bytes,7,opt,name=verifier_ref,json=verifierRef,proto3" json:"verifier_ref,omitempty"` // empty: nobody has answered
+	EvidenceCommitment string                 `protobuf:"bytes,8,opt,name=evidence_commitment,json=evidenceCommitment,proto3" json:"evidence_commitment,omitempty"`
+	SubjectAgeBand     string                 `protobuf:"bytes,9,opt,name=subject_age_band,json=subjectAgeBand,proto3" json:"subject_age_band,omitempty"` // as the person had told by then
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +5570,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +5583,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -4913,6 +5614,41 @@ func (x *GuardianEntry) GetRelation() string {
 	return ""
 }
 
+func (x *GuardianEntry) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetVerifiedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifiedAt
+	}
+	return nil
+}
+
+func (x *GuardianEntry) GetVerifierRef() string {
+	if x != nil {
+		return x.VerifierRef
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetEvidenceCommitment() string {
+	if x != nil {
+		return x.EvidenceCommitment
+	}
+	return ""
+}
+
+func (x *GuardianEntry) GetSubjectAgeBand() string {
+	if x != nil {
+		return x.SubjectAgeBand
+	}
+	return ""
+}
+
 type LeadStanding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
@@ -4924,7 +5660,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4936,7 +5672,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4949,7 +5685,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -4984,7 +5720,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4996,7 +5732,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5009,7 +5745,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Relation) GetAccount() string {
@@ -5044,7 +5780,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5792,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5805,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Grant) GetAccount() string {
@@ -5104,13 +5840,14 @@ type ConsentEntry struct {
 	Control        string                 `protobuf:"bytes,7,opt,name=control,proto3" json:"control,omitempty"`
 	Ends           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ends,proto3" json:"ends,omitempty"`
 	Separate       bool                   `protobuf:"varint,9,opt,name=separate,proto3" json:"separate,omitempty"`
+	NotUsed        string                 `protobuf:"bytes,10,opt,name=not_used,json=notUsed,proto3" json:"not_used,omitempty"` // why a yes is kept and not used: MinorAutomatedMarketing, AgeUnknown
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5122,7 +5859,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5135,7 +5872,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -5201,6 +5938,13 @@ func (x *ConsentEntry) GetSeparate() bool {
 	return false
 }
 
+func (x *ConsentEntry) GetNotUsed() string {
+	if x != nil {
+		return x.NotUsed
+	}
+	return ""
+}
+
 type MessageEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Campaign      string                 `protobuf:"bytes,1,opt,name=campaign,proto3" json:"campaign,omitempty"`
@@ -5213,7 +5957,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +5969,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +5982,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -5288,7 +6032,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5300,7 +6044,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5313,7 +6057,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -5406,7 +6150,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5418,7 +6162,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5431,7 +6175,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -5480,7 +6224,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5492,7 +6236,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5505,7 +6249,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Interaction) GetKind() string {
@@ -5541,7 +6285,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5553,7 +6297,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5566,7 +6310,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -5606,7 +6350,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5618,7 +6362,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5631,7 +6375,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -5652,7 +6396,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5664,7 +6408,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5677,7 +6421,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -5711,7 +6455,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5723,7 +6467,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5736,7 +6480,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -5763,7 +6507,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5775,7 +6519,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5788,7 +6532,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -5814,7 +6558,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5826,7 +6570,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5839,7 +6583,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -5859,7 +6603,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5871,7 +6615,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5884,7 +6628,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -5911,7 +6655,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5923,7 +6667,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5936,7 +6680,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -5961,7 +6705,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5973,7 +6717,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5986,7 +6730,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 type ListRequestsResponse struct {
@@ -5998,7 +6742,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6010,7 +6754,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6023,7 +6767,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -6044,7 +6788,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6056,7 +6800,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6069,7 +6813,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -6103,7 +6847,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6115,7 +6859,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6128,7 +6872,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -6153,7 +6897,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6165,7 +6909,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6178,7 +6922,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 type FetchRecordRequest struct {
@@ -6192,7 +6936,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6204,7 +6948,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6217,7 +6961,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -6250,7 +6994,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6262,7 +7006,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6275,7 +7019,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -6295,7 +7039,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6307,7 +7051,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6320,7 +7064,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -6347,7 +7091,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6359,7 +7103,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6372,7 +7116,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -6399,7 +7143,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6411,7 +7155,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6424,7 +7168,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -6452,7 +7196,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6464,7 +7208,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6477,7 +7221,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -6514,7 +7258,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6526,7 +7270,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6539,7 +7283,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -6589,7 +7333,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6601,7 +7345,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6614,7 +7358,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -6671,7 +7415,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\tprocessor\x18\x05 \x01(\tR\tprocessor\x12\x1f\n" +
 	"\vciio_status\x18\x06 \x01(\tR\n" +
 	"ciioStatus\x12\x12\n" +
-	"\x04city\x18\a \x01(\tR\x04city\"\xb3\t\n" +
+	"\x04city\x18\a \x01(\tR\x04city\"\xd6\n" +
+	"\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12%\n" +
@@ -6695,7 +7440,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"complaints\x18\x0f \x03(\v2(.maodian.store.v1.Notice.ComplaintsEntryR\n" +
 	"complaints\x12\x1b\n" +
-	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x1a9\n" +
+	"\ttext_kept\x18\x10 \x01(\bR\btextKept\x12\\\n" +
+	"\x12storage_place_text\x18\x11 \x03(\v2..maodian.store.v1.Notice.StoragePlaceTextEntryR\x10storagePlaceText\x1a9\n" +
 	"\vRightsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
@@ -6712,6 +7458,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a=\n" +
 	"\x0fComplaintsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aC\n" +
+	"\x15StoragePlaceTextEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcb\x03\n" +
 	"\aPurpose\x12\x12\n" +
@@ -6802,7 +7551,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xa4\x05\n" +
+	"\x10GetStatusRequest\"\xcb\x05\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -6821,6 +7570,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
+	"\x0enotice_refusal\x18\x17 \x01(\tR\rnoticeRefusal\x12%\n" +
 	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\x12!\n" +
 	"\fverifier_key\x18\x15 \x01(\tR\vverifierKey\x12\x1e\n" +
 	"\n" +
@@ -6883,16 +7633,25 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\tR\x06people\"M\n" +
 	"\x17GetTransferFactsRequest\x122\n" +
-	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"\xe7\x02\n" +
+	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"\xef\x02\n" +
 	"\x18GetTransferFactsResponse\x12\x12\n" +
 	"\x04year\x18\x01 \x01(\x03R\x04year\x121\n" +
 	"\x15non_sensitive_at_most\x18\x02 \x01(\x03R\x12nonSensitiveAtMost\x12*\n" +
 	"\x11sensitive_at_most\x18\x03 \x01(\x03R\x0fsensitiveAtMost\x12'\n" +
 	"\x0fanyone_consents\x18\x04 \x01(\bR\x0eanyoneConsents\x12\x1a\n" +
-	"\bexcluded\x18\x05 \x03(\tR\bexcluded\x12\x1a\n" +
-	"\bchildren\x18\x06 \x01(\bR\bchildren\x12>\n" +
+	"\bexcluded\x18\x05 \x03(\tR\bexcluded\x12\"\n" +
+	"\ryoung_at_most\x18\x06 \x01(\x03R\vyoungAtMost\x12>\n" +
 	"\x1crecent_non_sensitive_at_most\x18\a \x01(\x03R\x18recentNonSensitiveAtMost\x127\n" +
-	"\x18recent_sensitive_at_most\x18\b \x01(\x03R\x15recentSensitiveAtMost\"\xda\a\n" +
+	"\x18recent_sensitive_at_most\x18\b \x01(\x03R\x15recentSensitiveAtMost\"2\n" +
+	"\x12GetCountersRequest\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\"\x91\x01\n" +
+	"\x13GetCountersResponse\x12\x12\n" +
+	"\x04year\x18\x01 \x01(\x03R\x04year\x123\n" +
+	"\acounted\x18\x02 \x01(\v2\x19.maodian.store.v1.PersonsR\acounted\x121\n" +
+	"\x06recent\x18\x03 \x01(\v2\x19.maodian.store.v1.PersonsR\x06recent\"L\n" +
+	"\aPersons\x12#\n" +
+	"\rnon_sensitive\x18\x01 \x01(\x03R\fnonSensitive\x12\x1c\n" +
+	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xda\a\n" +
 	"\fTransferSpec\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x12\n" +
@@ -6927,9 +7686,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x11foreign_authority\x18\x17 \x01(\bR\x10foreignAuthority\x12\x1a\n" +
 	"\bapproval\x18\x18 \x01(\tR\bapproval\x12\x1b\n" +
 	"\tonward_to\x18\x19 \x03(\tR\bonwardTo\x12%\n" +
-	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\"L\n" +
+	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\"\x85\x01\n" +
 	"\x16DeclareTransferRequest\x122\n" +
-	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\"Q\n" +
+	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\x127\n" +
+	"\telsewhere\x18\x02 \x01(\v2\x19.maodian.store.v1.PersonsR\telsewhere\"Q\n" +
 	"\x17DeclareTransferResponse\x126\n" +
 	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"5\n" +
 	"\x12GetTransferRequest\x12\x1f\n" +
@@ -6987,7 +7747,14 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06Choice\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x18\n" +
-	"\agranted\x18\x03 \x01(\bR\agranted\"\xe2\x01\n" +
+	"\agranted\x18\x03 \x01(\bR\agranted\"\xae\x01\n" +
+	"\x12RecordShownRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
+	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
+	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
+	"\blanguage\x18\x04 \x01(\tR\blanguage\x12\x1b\n" +
+	"\x06secret\x18\x05 \x01(\fB\x03\x80\x01\x01R\x06secret\"\x15\n" +
+	"\x13RecordShownResponse\"\xe2\x01\n" +
 	"\x14RecordChoicesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
@@ -7067,18 +7834,43 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"unfinished\"7\n" +
 	"\x14StartTransferRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
-	"transferId\"\x82\x01\n" +
+	"transferId\"\xa3\x01\n" +
 	"\x15StartTransferResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x125\n" +
-	"\brefusals\x18\x02 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x12\x18\n" +
-	"\apersons\x18\x03 \x01(\x03R\apersons\"4\n" +
-	"\x11StreamRowsRequest\x12\x1f\n" +
-	"\vtransfer_id\x18\x01 \x01(\tR\n" +
-	"transferId\"G\n" +
-	"\x12StreamRowsResponse\x12\x12\n" +
-	"\x04rows\x18\x01 \x03(\fR\x04rows\x12\x1d\n" +
+	"\brefusals\x18\x02 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x129\n" +
 	"\n" +
-	"stopped_by\x18\x02 \x01(\tR\tstoppedBy\"p\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"E\n" +
+	"\x10LeasePartRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x05R\x03max\"\xcd\x01\n" +
+	"\x11LeasePartResponse\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\x03R\x04part\x12\x17\n" +
+	"\x04rows\x18\x02 \x03(\fB\x03\x80\x01\x01R\x04rows\x12!\n" +
+	"\flease_millis\x18\x03 \x01(\x05R\vleaseMillis\x12\x1f\n" +
+	"\vwait_millis\x18\x04 \x01(\x05R\n" +
+	"waitMillis\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x1d\n" +
+	"\n" +
+	"stopped_by\x18\x06 \x01(\tR\tstoppedBy\x12\x14\n" +
+	"\x05lease\x18\a \x01(\x03R\x05lease\"t\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\x03R\x04part\x12\x16\n" +
+	"\x06object\x18\x02 \x01(\tR\x06object\x12\x16\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\x03R\x04rows\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\"v\n" +
+	"\x11ReportPartRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\x12*\n" +
+	"\x04part\x18\x02 \x01(\v2\x16.maodian.store.v1.PartR\x04part\x12\x14\n" +
+	"\x05lease\x18\x03 \x01(\x03R\x05lease\"\x14\n" +
+	"\x12ReportPartResponse\"3\n" +
+	"\x10ListPartsRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\"A\n" +
+	"\x11ListPartsResponse\x12,\n" +
+	"\x05parts\x18\x01 \x03(\v2\x16.maodian.store.v1.PartR\x05parts\"p\n" +
 	"\x15FinishTransferRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x126\n" +
@@ -7095,7 +7887,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
 	"\x02as\x18\x03 \x01(\tR\x02as\"E\n" +
 	"\x11GetRecordResponse\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\x97\x06\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\xcb\x06\n" +
 	"\x06Record\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x120\n" +
 	"\x06notice\x18\x02 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x120\n" +
@@ -7113,12 +7905,27 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\tpassed_on\x18\r \x03(\v2\x1a.maodian.store.v1.PassedOnR\bpassedOn\x12:\n" +
 	"\brequests\x18\x0e \x03(\v2\x1e.maodian.store.v1.RequestEntryR\brequests\x12F\n" +
 	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\x12=\n" +
-	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\"\x96\x01\n" +
+	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\x122\n" +
+	"\x05shown\x18\x11 \x03(\v2\x1c.maodian.store.v1.ShownEntryR\x05shown\"\xc5\x01\n" +
+	"\n" +
+	"ShownEntry\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
+	"\x0fnotice_revision\x18\x02 \x01(\x03R\x0enoticeRevision\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x18\n" +
+	"\acontrol\x18\x06 \x01(\tR\acontrol\"\xe9\x02\n" +
 	"\rGuardianEntry\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
-	"\brelation\x18\x04 \x01(\tR\brelation\"R\n" +
+	"\brelation\x18\x04 \x01(\tR\brelation\x12\x16\n" +
+	"\x06method\x18\x05 \x01(\tR\x06method\x12;\n" +
+	"\vverified_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"verifiedAt\x12!\n" +
+	"\fverifier_ref\x18\a \x01(\tR\vverifierRef\x12/\n" +
+	"\x13evidence_commitment\x18\b \x01(\tR\x12evidenceCommitment\x12(\n" +
+	"\x10subject_age_band\x18\t \x01(\tR\x0esubjectAgeBand\"R\n" +
 	"\fLeadStanding\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x14\n" +
 	"\x05stage\x18\x02 \x01(\tR\x05stage\x12\x16\n" +
@@ -7131,7 +7938,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1f\n" +
 	"\vtemplate_id\x18\x02 \x01(\tR\n" +
 	"templateId\x12\x1c\n" +
-	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xb5\x02\n" +
+	"\tremaining\x18\x03 \x01(\x03R\tremaining\"\xd0\x02\n" +
 	"\fConsentEntry\x12\x18\n" +
 	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x1c\n" +
 	"\trecipient\x18\x02 \x01(\tR\trecipient\x12\x16\n" +
@@ -7141,7 +7948,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\blanguage\x18\x06 \x01(\tR\blanguage\x12\x18\n" +
 	"\acontrol\x18\a \x01(\tR\acontrol\x12.\n" +
 	"\x04ends\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x1a\n" +
-	"\bseparate\x18\t \x01(\bR\bseparate\"\x8a\x01\n" +
+	"\bseparate\x18\t \x01(\bR\bseparate\x12\x19\n" +
+	"\bnot_used\x18\n" +
+	" \x01(\tR\anotUsed\"\x8a\x01\n" +
 	"\fMessageEntry\x12\x1a\n" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12*\n" +
@@ -7238,7 +8047,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06people\x18\x01 \x01(\x03R\x06people\x12\x1a\n" +
 	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12\x1a\n" +
 	"\bunproved\x18\x03 \x01(\x03R\bunproved\x12\"\n" +
-	"\fcontradicted\x18\x04 \x01(\x03R\fcontradicted2\xea\x05\n" +
+	"\fcontradicted\x18\x04 \x01(\x03R\fcontradicted2\xc6\x06\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
 	"PushBundle\x12#.maodian.store.v1.PushBundleRequest\x1a$.maodian.store.v1.PushBundleResponse\x12T\n" +
@@ -7246,12 +8055,14 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\fSizeAudience\x12%.maodian.store.v1.SizeAudienceRequest\x1a&.maodian.store.v1.SizeAudienceResponse\x12N\n" +
 	"\aPlanRun\x12 .maodian.store.v1.PlanRunRequest\x1a!.maodian.store.v1.PlanRunResponse\x12K\n" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
-	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12f\n" +
+	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12Z\n" +
+	"\vGetCounters\x12$.maodian.store.v1.GetCountersRequest\x1a%.maodian.store.v1.GetCountersResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
-	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\xa4\b\n" +
+	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\x80\t\n" +
 	"\rIntakeService\x12Z\n" +
 	"\vRecordEvent\x12$.maodian.store.v1.RecordEventRequest\x1a%.maodian.store.v1.RecordEventResponse\x12c\n" +
-	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12`\n" +
+	"\x0eGetPreferences\x12'.maodian.store.v1.GetPreferencesRequest\x1a(.maodian.store.v1.GetPreferencesResponse\x12Z\n" +
+	"\vRecordShown\x12$.maodian.store.v1.RecordShownRequest\x1a%.maodian.store.v1.RecordShownResponse\x12`\n" +
 	"\rRecordChoices\x12&.maodian.store.v1.RecordChoicesRequest\x1a'.maodian.store.v1.RecordChoicesResponse\x12T\n" +
 	"\tGetRecord\x12\".maodian.store.v1.GetRecordRequest\x1a#.maodian.store.v1.GetRecordResponse\x12`\n" +
 	"\rCorrectRecord\x12&.maodian.store.v1.CorrectRecordRequest\x1a'.maodian.store.v1.CorrectRecordResponse\x12Z\n" +
@@ -7265,11 +8076,13 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fDispatchService\x12H\n" +
 	"\x05Lease\x12\x1e.maodian.store.v1.LeaseRequest\x1a\x1f.maodian.store.v1.LeaseResponse\x12K\n" +
 	"\x06Report\x12\x1f.maodian.store.v1.ReportRequest\x1a .maodian.store.v1.ReportResponse\x12T\n" +
-	"\tReconcile\x12\".maodian.store.v1.ReconcileRequest\x1a#.maodian.store.v1.ReconcileResponse2\xb3\x02\n" +
+	"\tReconcile\x12\".maodian.store.v1.ReconcileRequest\x1a#.maodian.store.v1.ReconcileResponse2\xdd\x03\n" +
 	"\x0fTransferService\x12`\n" +
-	"\rStartTransfer\x12&.maodian.store.v1.StartTransferRequest\x1a'.maodian.store.v1.StartTransferResponse\x12Y\n" +
+	"\rStartTransfer\x12&.maodian.store.v1.StartTransferRequest\x1a'.maodian.store.v1.StartTransferResponse\x12T\n" +
+	"\tLeasePart\x12\".maodian.store.v1.LeasePartRequest\x1a#.maodian.store.v1.LeasePartResponse\x12W\n" +
 	"\n" +
-	"StreamRows\x12#.maodian.store.v1.StreamRowsRequest\x1a$.maodian.store.v1.StreamRowsResponse0\x01\x12c\n" +
+	"ReportPart\x12#.maodian.store.v1.ReportPartRequest\x1a$.maodian.store.v1.ReportPartResponse\x12T\n" +
+	"\tListParts\x12\".maodian.store.v1.ListPartsRequest\x1a#.maodian.store.v1.ListPartsResponse\x12c\n" +
 	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x03\n" +
 	"\x0eOfficerService\x12]\n" +
 	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
@@ -7290,7 +8103,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
@@ -7318,244 +8131,274 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Excluded)(nil),                 // 23: maodian.store.v1.Excluded
 	(*GetTransferFactsRequest)(nil),  // 24: maodian.store.v1.GetTransferFactsRequest
 	(*GetTransferFactsResponse)(nil), // 25: maodian.store.v1.GetTransferFactsResponse
-	(*TransferSpec)(nil),             // 26: maodian.store.v1.TransferSpec
-	(*DeclareTransferRequest)(nil),   // 27: maodian.store.v1.DeclareTransferRequest
-	(*DeclareTransferResponse)(nil),  // 28: maodian.store.v1.DeclareTransferResponse
-	(*GetTransferRequest)(nil),       // 29: maodian.store.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),      // 30: maodian.store.v1.GetTransferResponse
-	(*Transfer)(nil),                 // 31: maodian.store.v1.Transfer
-	(*Refusal)(nil),                  // 32: maodian.store.v1.Refusal
-	(*Manifest)(nil),                 // 33: maodian.store.v1.Manifest
-	(*RecordEventRequest)(nil),       // 34: maodian.store.v1.RecordEventRequest
-	(*SubscriptionAnswer)(nil),       // 35: maodian.store.v1.SubscriptionAnswer
-	(*RecordEventResponse)(nil),      // 36: maodian.store.v1.RecordEventResponse
-	(*GetPreferencesRequest)(nil),    // 37: maodian.store.v1.GetPreferencesRequest
-	(*GetPreferencesResponse)(nil),   // 38: maodian.store.v1.GetPreferencesResponse
-	(*Choice)(nil),                   // 39: maodian.store.v1.Choice
-	(*RecordChoicesRequest)(nil),     // 40: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),    // 41: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),       // 42: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),      // 43: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),   // 44: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),  // 45: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),    // 46: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),   // 47: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),             // 48: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 49: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 50: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 51: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 52: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 53: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 54: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 55: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 56: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 57: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 58: maodian.store.v1.StartTransferResponse
-	(*StreamRowsRequest)(nil),        // 59: maodian.store.v1.StreamRowsRequest
-	(*StreamRowsResponse)(nil),       // 60: maodian.store.v1.StreamRowsResponse
-	(*FinishTransferRequest)(nil),    // 61: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 62: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),            // 63: maodian.store.v1.RequestCounts
-	(*GetRecordRequest)(nil),         // 64: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),        // 65: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                   // 66: maodian.store.v1.Record
-	(*GuardianEntry)(nil),            // 67: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),             // 68: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                 // 69: maodian.store.v1.Relation
-	(*Grant)(nil),                    // 70: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),             // 71: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),             // 72: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                 // 73: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),             // 74: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),              // 75: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),     // 76: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),    // 77: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),       // 78: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),      // 79: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),        // 80: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),       // 81: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),       // 82: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),      // 83: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),      // 84: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 85: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),              // 86: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),     // 87: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),    // 88: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),       // 89: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),      // 90: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),      // 91: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),     // 92: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),      // 93: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),           // 94: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),          // 95: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),     // 96: maodian.store.v1.ImportPeopleResponse
-	nil,                              // 97: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 98: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 99: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 100: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 101: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 102: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 103: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 104: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 105: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 106: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 107: google.protobuf.Timestamp
+	(*GetCountersRequest)(nil),       // 26: maodian.store.v1.GetCountersRequest
+	(*GetCountersResponse)(nil),      // 27: maodian.store.v1.GetCountersResponse
+	(*Persons)(nil),                  // 28: maodian.store.v1.Persons
+	(*TransferSpec)(nil),             // 29: maodian.store.v1.TransferSpec
+	(*DeclareTransferRequest)(nil),   // 30: maodian.store.v1.DeclareTransferRequest
+	(*DeclareTransferResponse)(nil),  // 31: maodian.store.v1.DeclareTransferResponse
+	(*GetTransferRequest)(nil),       // 32: maodian.store.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),      // 33: maodian.store.v1.GetTransferResponse
+	(*Transfer)(nil),                 // 34: maodian.store.v1.Transfer
+	(*Refusal)(nil),                  // 35: maodian.store.v1.Refusal
+	(*Manifest)(nil),                 // 36: maodian.store.v1.Manifest
+	(*RecordEventRequest)(nil),       // 37: maodian.store.v1.RecordEventRequest
+	(*SubscriptionAnswer)(nil),       // 38: maodian.store.v1.SubscriptionAnswer
+	(*RecordEventResponse)(nil),      // 39: maodian.store.v1.RecordEventResponse
+	(*GetPreferencesRequest)(nil),    // 40: maodian.store.v1.GetPreferencesRequest
+	(*GetPreferencesResponse)(nil),   // 41: maodian.store.v1.GetPreferencesResponse
+	(*Choice)(nil),                   // 42: maodian.store.v1.Choice
+	(*RecordShownRequest)(nil),       // 43: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),      // 44: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),     // 45: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),    // 46: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),       // 47: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),      // 48: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),   // 49: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),  // 50: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),    // 51: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),   // 52: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),             // 53: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),            // 54: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                   // 55: maodian.store.v1.Permit
+	(*ReportRequest)(nil),            // 56: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                  // 57: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),           // 58: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),         // 59: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                 // 60: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),        // 61: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),     // 62: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),    // 63: maodian.store.v1.StartTransferResponse
+	(*LeasePartRequest)(nil),         // 64: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),        // 65: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                     // 66: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),        // 67: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),       // 68: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),         // 69: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),        // 70: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),    // 71: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),   // 72: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),            // 73: maodian.store.v1.RequestCounts
+	(*GetRecordRequest)(nil),         // 74: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),        // 75: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                   // 76: maodian.store.v1.Record
+	(*ShownEntry)(nil),               // 77: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),            // 78: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),             // 79: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                 // 80: maodian.store.v1.Relation
+	(*Grant)(nil),                    // 81: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),             // 82: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),             // 83: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                 // 84: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),             // 85: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),              // 86: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),     // 87: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),    // 88: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),       // 89: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),      // 90: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),        // 91: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),       // 92: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),       // 93: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),      // 94: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),      // 95: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),     // 96: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),              // 97: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),     // 98: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),    // 99: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),       // 100: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),      // 101: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),      // 102: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),     // 103: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),      // 104: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),           // 105: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),          // 106: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),     // 107: maodian.store.v1.ImportPeopleResponse
+	nil,                              // 108: maodian.store.v1.Notice.RightsEntry
+	nil,                              // 109: maodian.store.v1.Notice.RefusalEntry
+	nil,                              // 110: maodian.store.v1.Notice.MethodEntry
+	nil,                              // 111: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                              // 112: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                              // 113: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                              // 114: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                              // 115: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                              // 116: maodian.store.v1.Purpose.NecessityEntry
+	nil,                              // 117: maodian.store.v1.Purpose.ImpactEntry
+	nil,                              // 118: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),    // 119: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	107, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	119, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	97,  // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	98,  // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	108, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	109, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	99,  // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	100, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	101, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	102, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	103, // 15: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	104, // 16: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	105, // 17: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	106, // 18: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	107, // 19: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	107, // 20: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	107, // 21: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	107, // 22: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	107, // 23: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
-	8,   // 24: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
-	9,   // 25: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
-	0,   // 26: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	107, // 27: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	63,  // 28: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	107, // 29: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	107, // 30: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17,  // 31: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22,  // 32: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22,  // 33: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23,  // 34: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	26,  // 35: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	107, // 36: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	107, // 37: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	26,  // 38: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	31,  // 39: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	31,  // 40: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	32,  // 41: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 42: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	33,  // 43: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	107, // 44: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	35,  // 45: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 46: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	39,  // 47: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	39,  // 48: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 49: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	39,  // 50: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	50,  // 51: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	107, // 52: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	52,  // 53: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	55,  // 54: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	32,  // 55: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	33,  // 56: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	107, // 57: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	66,  // 58: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 59: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	107, // 60: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	107, // 61: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	68,  // 62: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	69,  // 63: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	70,  // 64: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	71,  // 65: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	72,  // 66: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	73,  // 67: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	74,  // 68: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	75,  // 69: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	67,  // 70: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	107, // 71: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	107, // 72: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	107, // 73: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	107, // 74: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	107, // 75: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	107, // 76: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	107, // 77: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	107, // 78: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	107, // 79: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	107, // 80: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	66,  // 81: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	74,  // 82: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	86,  // 83: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	74,  // 84: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	66,  // 85: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	94,  // 86: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	95,  // 87: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	107, // 88: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 89: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 90: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 91: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 92: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 93: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 94: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	27,  // 95: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	29,  // 96: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	34,  // 97: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	37,  // 98: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	40,  // 99: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	64,  // 100: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	76,  // 101: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	78,  // 102: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	82,  // 103: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	42,  // 104: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	44,  // 105: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	46,  // 106: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	80,  // 107: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	48,  // 108: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	51,  // 109: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	54,  // 110: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	57,  // 111: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	59,  // 112: maodian.store.v1.TransferService.StreamRows:input_type -> maodian.store.v1.StreamRowsRequest
-	61,  // 113: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	84,  // 114: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	87,  // 115: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	89,  // 116: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	91,  // 117: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	93,  // 118: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 119: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 120: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 121: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 122: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 123: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 124: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	28,  // 125: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	30,  // 126: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	36,  // 127: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	38,  // 128: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	41,  // 129: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	65,  // 130: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	77,  // 131: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	79,  // 132: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	83,  // 133: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	43,  // 134: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	45,  // 135: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	47,  // 136: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	81,  // 137: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	49,  // 138: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	53,  // 139: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	56,  // 140: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	58,  // 141: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	60,  // 142: maodian.store.v1.TransferService.StreamRows:output_type -> maodian.store.v1.StreamRowsResponse
-	62,  // 143: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	85,  // 144: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	88,  // 145: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	90,  // 146: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	92,  // 147: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	96,  // 148: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	119, // [119:149] is the sub-list for method output_type
-	89,  // [89:119] is the sub-list for method input_type
-	89,  // [89:89] is the sub-list for extension type_name
-	89,  // [89:89] is the sub-list for extension extendee
-	0,   // [0:89] is the sub-list for field type_name
+	110, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	111, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	112, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	113, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	114, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	115, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	116, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	117, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	118, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	119, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	119, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	119, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	119, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	119, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
+	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
+	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
+	119, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	73,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	119, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	119, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 32: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 33: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 34: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 35: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	29,  // 36: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 37: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
+	28,  // 38: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
+	119, // 39: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	119, // 40: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	29,  // 41: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 42: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
+	34,  // 43: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	34,  // 44: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	35,  // 45: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 46: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	36,  // 47: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	119, // 48: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	38,  // 49: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 50: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 51: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	42,  // 52: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 53: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 54: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	55,  // 55: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	119, // 56: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	57,  // 57: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	60,  // 58: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	35,  // 59: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	119, // 60: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	66,  // 61: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	66,  // 62: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	36,  // 63: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	119, // 64: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	76,  // 65: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 66: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	119, // 67: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	119, // 68: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	79,  // 69: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	80,  // 70: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	81,  // 71: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	82,  // 72: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	83,  // 73: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	84,  // 74: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	85,  // 75: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	86,  // 76: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	78,  // 77: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	77,  // 78: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	119, // 79: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 80: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 81: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	119, // 82: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 83: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	119, // 84: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 85: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	119, // 86: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	119, // 87: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	119, // 88: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	119, // 89: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	119, // 90: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	76,  // 91: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	85,  // 92: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	97,  // 93: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	85,  // 94: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	76,  // 95: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	105, // 96: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	106, // 97: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	119, // 98: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 99: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 100: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 101: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 102: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 103: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 104: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 105: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 106: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 107: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	37,  // 108: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	40,  // 109: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	43,  // 110: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	45,  // 111: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	74,  // 112: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	87,  // 113: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	89,  // 114: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	93,  // 115: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	47,  // 116: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	49,  // 117: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	51,  // 118: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	91,  // 119: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	53,  // 120: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	56,  // 121: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	59,  // 122: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	62,  // 123: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	64,  // 124: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	67,  // 125: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	69,  // 126: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	71,  // 127: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	95,  // 128: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	98,  // 129: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	100, // 130: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	102, // 131: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	104, // 132: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 133: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 134: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 135: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 136: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 137: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 138: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 139: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 140: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 141: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	39,  // 142: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	41,  // 143: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	44,  // 144: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	46,  // 145: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	75,  // 146: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	88,  // 147: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	90,  // 148: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	94,  // 149: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	48,  // 150: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	50,  // 151: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	52,  // 152: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	92,  // 153: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	54,  // 154: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	58,  // 155: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	61,  // 156: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	63,  // 157: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	65,  // 158: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	68,  // 159: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	70,  // 160: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	72,  // 161: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	96,  // 162: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	99,  // 163: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	101, // 164: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	103, // 165: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	107, // 166: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	133, // [133:167] is the sub-list for method output_type
+	99,  // [99:133] is the sub-list for method input_type
+	99,  // [99:99] is the sub-list for extension type_name
+	99,  // [99:99] is the sub-list for extension extendee
+	0,   // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -7569,7 +8412,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   107,
+			NumMessages:   119,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -283,6 +283,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - code
+    - name: reserved
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferReservation
     - name: startTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -700,6 +703,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storagePlace
       type:
         scalar: string
+    - name: storagePlaceText
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalizedText
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.PrivacyNoticeStatus
   map:
     fields:
@@ -1131,6 +1137,15 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferCounter
   map:
     fields:
+    - name: forecastTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: leftUntilNextTier
+      type:
+        scalar: numeric
+    - name: nextTier
+      type:
+        scalar: string
     - name: nonSensitivePersons
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
@@ -1140,6 +1155,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sensitivePersons
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+    - name: tier
+      type:
+        scalar: string
     - name: year
       type:
         scalar: numeric
@@ -1274,6 +1292,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: role
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientRole
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferReservation
+  map:
+    fields:
+    - name: nonSensitive
+      type:
+        scalar: numeric
+    - name: sensitive
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Violation
   map:
     fields:

@@ -60,6 +60,9 @@ const (
 	// ControlServiceGetTransferFactsProcedure is the fully-qualified name of the ControlService's
 	// GetTransferFacts RPC.
 	ControlServiceGetTransferFactsProcedure = "/maodian.store.v1.ControlService/GetTransferFacts"
+	// ControlServiceGetCountersProcedure is the fully-qualified name of the ControlService's
+	// GetCounters RPC.
+	ControlServiceGetCountersProcedure = "/maodian.store.v1.ControlService/GetCounters"
 	// ControlServiceDeclareTransferProcedure is the fully-qualified name of the ControlService's
 	// DeclareTransfer RPC.
 	ControlServiceDeclareTransferProcedure = "/maodian.store.v1.ControlService/DeclareTransfer"
@@ -72,6 +75,9 @@ const (
 	// IntakeServiceGetPreferencesProcedure is the fully-qualified name of the IntakeService's
 	// GetPreferences RPC.
 	IntakeServiceGetPreferencesProcedure = "/maodian.store.v1.IntakeService/GetPreferences"
+	// IntakeServiceRecordShownProcedure is the fully-qualified name of the IntakeService's RecordShown
+	// RPC.
+	IntakeServiceRecordShownProcedure = "/maodian.store.v1.IntakeService/RecordShown"
 	// IntakeServiceRecordChoicesProcedure is the fully-qualified name of the IntakeService's
 	// RecordChoices RPC.
 	IntakeServiceRecordChoicesProcedure = "/maodian.store.v1.IntakeService/RecordChoices"
@@ -108,9 +114,15 @@ const (
 	// TransferServiceStartTransferProcedure is the fully-qualified name of the TransferService's
 	// StartTransfer RPC.
 	TransferServiceStartTransferProcedure = "/maodian.store.v1.TransferService/StartTransfer"
-	// TransferServiceStreamRowsProcedure is the fully-qualified name of the TransferService's
-	// StreamRows RPC.
-	TransferServiceStreamRowsProcedure = "/maodian.store.v1.TransferService/StreamRows"
+	// TransferServiceLeasePartProcedure is the fully-qualified name of the TransferService's LeasePart
+	// RPC.
+	TransferServiceLeasePartProcedure = "/maodian.store.v1.TransferService/LeasePart"
+	// TransferServiceReportPartProcedure is the fully-qualified name of the TransferService's
+	// ReportPart RPC.
+	TransferServiceReportPartProcedure = "/maodian.store.v1.TransferService/ReportPart"
+	// TransferServiceListPartsProcedure is the fully-qualified name of the TransferService's ListParts
+	// RPC.
+	TransferServiceListPartsProcedure = "/maodian.store.v1.TransferService/ListParts"
 	// TransferServiceFinishTransferProcedure is the fully-qualified name of the TransferService's
 	// FinishTransfer RPC.
 	TransferServiceFinishTransferProcedure = "/maodian.store.v1.TransferService/FinishTransfer"
@@ -145,6 +157,8 @@ type ControlServiceClient interface {
 	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
 	// GetTransferFacts tells what a transfer decision needs to know of the store.
 	GetTransferFacts(context.Context, *v1.GetTransferFactsRequest) (*v1.GetTransferFactsResponse, error)
+	// GetCounters tells how many people's records left, for the processor's meter.
+	GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error)
 	// DeclareTransfer makes a transfer known, so that its Job may start it.
 	DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error)
 	// GetTransfer tells how far a transfer is.
@@ -198,6 +212,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("GetTransferFacts")),
 			connect.WithClientOptions(opts...),
 		),
+		getCounters: connect.NewClient[v1.GetCountersRequest, v1.GetCountersResponse](
+			httpClient,
+			baseURL+ControlServiceGetCountersProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetCounters")),
+			connect.WithClientOptions(opts...),
+		),
 		declareTransfer: connect.NewClient[v1.DeclareTransferRequest, v1.DeclareTransferResponse](
 			httpClient,
 			baseURL+ControlServiceDeclareTransferProcedure,
@@ -221,6 +241,7 @@ type controlServiceClient struct {
 	planRun          *connect.Client[v1.PlanRunRequest, v1.PlanRunResponse]
 	getRun           *connect.Client[v1.GetRunRequest, v1.GetRunResponse]
 	getTransferFacts *connect.Client[v1.GetTransferFactsRequest, v1.GetTransferFactsResponse]
+	getCounters      *connect.Client[v1.GetCountersRequest, v1.GetCountersResponse]
 	declareTransfer  *connect.Client[v1.DeclareTransferRequest, v1.DeclareTransferResponse]
 	getTransfer      *connect.Client[v1.GetTransferRequest, v1.GetTransferResponse]
 }
@@ -279,6 +300,15 @@ func (c *controlServiceClient) GetTransferFacts(ctx context.Context, req *v1.Get
 	return nil, err
 }
 
+// GetCounters calls maodian.store.v1.ControlService.GetCounters.
+func (c *controlServiceClient) GetCounters(ctx context.Context, req *v1.GetCountersRequest) (*v1.GetCountersResponse, error) {
+	response, err := c.getCounters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeclareTransfer calls maodian.store.v1.ControlService.DeclareTransfer.
 func (c *controlServiceClient) DeclareTransfer(ctx context.Context, req *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error) {
 	response, err := c.declareTransfer.CallUnary(ctx, connect.NewRequest(req))
@@ -311,6 +341,8 @@ type ControlServiceHandler interface {
 	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
 	// GetTransferFacts tells what a transfer decision needs to know of the store.
 	GetTransferFacts(context.Context, *v1.GetTransferFactsRequest) (*v1.GetTransferFactsResponse, error)
+	// GetCounters tells how many people's records left, for the processor's meter.
+	GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error)
 	// DeclareTransfer makes a transfer known, so that its Job may start it.
 	DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error)
 	// GetTransfer tells how far a transfer is.
@@ -360,6 +392,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("GetTransferFacts")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceGetCountersHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceGetCountersProcedure,
+		svc.GetCounters,
+		connect.WithSchema(controlServiceMethods.ByName("GetCounters")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceDeclareTransferHandler := connect.NewUnaryHandlerSimple(
 		ControlServiceDeclareTransferProcedure,
 		svc.DeclareTransfer,
@@ -386,6 +424,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceGetRunHandler.ServeHTTP(w, r)
 		case ControlServiceGetTransferFactsProcedure:
 			controlServiceGetTransferFactsHandler.ServeHTTP(w, r)
+		case ControlServiceGetCountersProcedure:
+			controlServiceGetCountersHandler.ServeHTTP(w, r)
 		case ControlServiceDeclareTransferProcedure:
 			controlServiceDeclareTransferHandler.ServeHTTP(w, r)
 		case ControlServiceGetTransferProcedure:
@@ -423,6 +463,10 @@ func (UnimplementedControlServiceHandler) GetTransferFacts(context.Context, *v1.
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.ControlService.GetTransferFacts is not implemented"))
 }
 
+func (UnimplementedControlServiceHandler) GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.ControlService.GetCounters is not implemented"))
+}
+
 func (UnimplementedControlServiceHandler) DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.ControlService.DeclareTransfer is not implemented"))
 }
@@ -437,6 +481,8 @@ type IntakeServiceClient interface {
 	RecordEvent(context.Context, *v1.RecordEventRequest) (*v1.RecordEventResponse, error)
 	// GetPreferences tells what a person is asked, and what they answered before.
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
+	// RecordShown notes that the notice is about to be shown, answered or not.
+	RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
 	// GetRecord tells all that is held about a person.
@@ -478,6 +524,12 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			httpClient,
 			baseURL+IntakeServiceGetPreferencesProcedure,
 			connect.WithSchema(intakeServiceMethods.ByName("GetPreferences")),
+			connect.WithClientOptions(opts...),
+		),
+		recordShown: connect.NewClient[v1.RecordShownRequest, v1.RecordShownResponse](
+			httpClient,
+			baseURL+IntakeServiceRecordShownProcedure,
+			connect.WithSchema(intakeServiceMethods.ByName("RecordShown")),
 			connect.WithClientOptions(opts...),
 		),
 		recordChoices: connect.NewClient[v1.RecordChoicesRequest, v1.RecordChoicesResponse](
@@ -541,6 +593,7 @@ func NewIntakeServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 type intakeServiceClient struct {
 	recordEvent     *connect.Client[v1.RecordEventRequest, v1.RecordEventResponse]
 	getPreferences  *connect.Client[v1.GetPreferencesRequest, v1.GetPreferencesResponse]
+	recordShown     *connect.Client[v1.RecordShownRequest, v1.RecordShownResponse]
 	recordChoices   *connect.Client[v1.RecordChoicesRequest, v1.RecordChoicesResponse]
 	getRecord       *connect.Client[v1.GetRecordRequest, v1.GetRecordResponse]
 	correctRecord   *connect.Client[v1.CorrectRecordRequest, v1.CorrectRecordResponse]
@@ -564,6 +617,15 @@ func (c *intakeServiceClient) RecordEvent(ctx context.Context, req *v1.RecordEve
 // GetPreferences calls maodian.store.v1.IntakeService.GetPreferences.
 func (c *intakeServiceClient) GetPreferences(ctx context.Context, req *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error) {
 	response, err := c.getPreferences.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordShown calls maodian.store.v1.IntakeService.RecordShown.
+func (c *intakeServiceClient) RecordShown(ctx context.Context, req *v1.RecordShownRequest) (*v1.RecordShownResponse, error) {
+	response, err := c.recordShown.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -657,6 +719,8 @@ type IntakeServiceHandler interface {
 	RecordEvent(context.Context, *v1.RecordEventRequest) (*v1.RecordEventResponse, error)
 	// GetPreferences tells what a person is asked, and what they answered before.
 	GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error)
+	// RecordShown notes that the notice is about to be shown, answered or not.
+	RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error)
 	// RecordChoices stores the answers of the consent page.
 	RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error)
 	// GetRecord tells all that is held about a person.
@@ -694,6 +758,12 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 		IntakeServiceGetPreferencesProcedure,
 		svc.GetPreferences,
 		connect.WithSchema(intakeServiceMethods.ByName("GetPreferences")),
+		connect.WithHandlerOptions(opts...),
+	)
+	intakeServiceRecordShownHandler := connect.NewUnaryHandlerSimple(
+		IntakeServiceRecordShownProcedure,
+		svc.RecordShown,
+		connect.WithSchema(intakeServiceMethods.ByName("RecordShown")),
 		connect.WithHandlerOptions(opts...),
 	)
 	intakeServiceRecordChoicesHandler := connect.NewUnaryHandlerSimple(
@@ -756,6 +826,8 @@ func NewIntakeServiceHandler(svc IntakeServiceHandler, opts ...connect.HandlerOp
 			intakeServiceRecordEventHandler.ServeHTTP(w, r)
 		case IntakeServiceGetPreferencesProcedure:
 			intakeServiceGetPreferencesHandler.ServeHTTP(w, r)
+		case IntakeServiceRecordShownProcedure:
+			intakeServiceRecordShownHandler.ServeHTTP(w, r)
 		case IntakeServiceRecordChoicesProcedure:
 			intakeServiceRecordChoicesHandler.ServeHTTP(w, r)
 		case IntakeServiceGetRecordProcedure:
@@ -789,6 +861,10 @@ func (UnimplementedIntakeServiceHandler) RecordEvent(context.Context, *v1.Record
 
 func (UnimplementedIntakeServiceHandler) GetPreferences(context.Context, *v1.GetPreferencesRequest) (*v1.GetPreferencesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.GetPreferences is not implemented"))
+}
+
+func (UnimplementedIntakeServiceHandler) RecordShown(context.Context, *v1.RecordShownRequest) (*v1.RecordShownResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.IntakeService.RecordShown is not implemented"))
 }
 
 func (UnimplementedIntakeServiceHandler) RecordChoices(context.Context, *v1.RecordChoicesRequest) (*v1.RecordChoicesResponse, error) {
@@ -971,10 +1047,14 @@ func (UnimplementedDispatchServiceHandler) Reconcile(context.Context, *v1.Reconc
 
 // TransferServiceClient is a client for the maodian.store.v1.TransferService service.
 type TransferServiceClient interface {
-	// StartTransfer decides again, and counts the people before the first byte leaves.
+	// StartTransfer decides again, with exact numbers.
 	StartTransfer(context.Context, *v1.StartTransferRequest) (*v1.StartTransferResponse, error)
-	// StreamRows streams the permitted rows, and stops when a hold arrives.
-	StreamRows(context.Context, *v1.StreamRowsRequest) (*connect.ServerStreamForClient[v1.StreamRowsResponse], error)
+	// LeasePart decides once more, counts the next people, and permits to write their rows.
+	LeasePart(context.Context, *v1.LeasePartRequest) (*v1.LeasePartResponse, error)
+	// ReportPart says that a leased part is written.
+	ReportPart(context.Context, *v1.ReportPartRequest) (*v1.ReportPartResponse, error)
+	// ListParts lists the parts that are written.
+	ListParts(context.Context, *v1.ListPartsRequest) (*v1.ListPartsResponse, error)
 	// FinishTransfer records the manifest.
 	FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error)
 }
@@ -996,10 +1076,22 @@ func NewTransferServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(transferServiceMethods.ByName("StartTransfer")),
 			connect.WithClientOptions(opts...),
 		),
-		streamRows: connect.NewClient[v1.StreamRowsRequest, v1.StreamRowsResponse](
+		leasePart: connect.NewClient[v1.LeasePartRequest, v1.LeasePartResponse](
 			httpClient,
-			baseURL+TransferServiceStreamRowsProcedure,
-			connect.WithSchema(transferServiceMethods.ByName("StreamRows")),
+			baseURL+TransferServiceLeasePartProcedure,
+			connect.WithSchema(transferServiceMethods.ByName("LeasePart")),
+			connect.WithClientOptions(opts...),
+		),
+		reportPart: connect.NewClient[v1.ReportPartRequest, v1.ReportPartResponse](
+			httpClient,
+			baseURL+TransferServiceReportPartProcedure,
+			connect.WithSchema(transferServiceMethods.ByName("ReportPart")),
+			connect.WithClientOptions(opts...),
+		),
+		listParts: connect.NewClient[v1.ListPartsRequest, v1.ListPartsResponse](
+			httpClient,
+			baseURL+TransferServiceListPartsProcedure,
+			connect.WithSchema(transferServiceMethods.ByName("ListParts")),
 			connect.WithClientOptions(opts...),
 		),
 		finishTransfer: connect.NewClient[v1.FinishTransferRequest, v1.FinishTransferResponse](
@@ -1014,7 +1106,9 @@ func NewTransferServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 // transferServiceClient implements TransferServiceClient.
 type transferServiceClient struct {
 	startTransfer  *connect.Client[v1.StartTransferRequest, v1.StartTransferResponse]
-	streamRows     *connect.Client[v1.StreamRowsRequest, v1.StreamRowsResponse]
+	leasePart      *connect.Client[v1.LeasePartRequest, v1.LeasePartResponse]
+	reportPart     *connect.Client[v1.ReportPartRequest, v1.ReportPartResponse]
+	listParts      *connect.Client[v1.ListPartsRequest, v1.ListPartsResponse]
 	finishTransfer *connect.Client[v1.FinishTransferRequest, v1.FinishTransferResponse]
 }
 
@@ -1027,9 +1121,31 @@ func (c *transferServiceClient) StartTransfer(ctx context.Context, req *v1.Start
 	return nil, err
 }
 
-// StreamRows calls maodian.store.v1.TransferService.StreamRows.
-func (c *transferServiceClient) StreamRows(ctx context.Context, req *v1.StreamRowsRequest) (*connect.ServerStreamForClient[v1.StreamRowsResponse], error) {
-	return c.streamRows.CallServerStream(ctx, connect.NewRequest(req))
+// LeasePart calls maodian.store.v1.TransferService.LeasePart.
+func (c *transferServiceClient) LeasePart(ctx context.Context, req *v1.LeasePartRequest) (*v1.LeasePartResponse, error) {
+	response, err := c.leasePart.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReportPart calls maodian.store.v1.TransferService.ReportPart.
+func (c *transferServiceClient) ReportPart(ctx context.Context, req *v1.ReportPartRequest) (*v1.ReportPartResponse, error) {
+	response, err := c.reportPart.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListParts calls maodian.store.v1.TransferService.ListParts.
+func (c *transferServiceClient) ListParts(ctx context.Context, req *v1.ListPartsRequest) (*v1.ListPartsResponse, error) {
+	response, err := c.listParts.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // FinishTransfer calls maodian.store.v1.TransferService.FinishTransfer.
@@ -1043,10 +1159,14 @@ func (c *transferServiceClient) FinishTransfer(ctx context.Context, req *v1.Fini
 
 // TransferServiceHandler is an implementation of the maodian.store.v1.TransferService service.
 type TransferServiceHandler interface {
-	// StartTransfer decides again, and counts the people before the first byte leaves.
+	// StartTransfer decides again, with exact numbers.
 	StartTransfer(context.Context, *v1.StartTransferRequest) (*v1.StartTransferResponse, error)
-	// StreamRows streams the permitted rows, and stops when a hold arrives.
-	StreamRows(context.Context, *v1.StreamRowsRequest, *connect.ServerStream[v1.StreamRowsResponse]) error
+	// LeasePart decides once more, counts the next people, and permits to write their rows.
+	LeasePart(context.Context, *v1.LeasePartRequest) (*v1.LeasePartResponse, error)
+	// ReportPart says that a leased part is written.
+	ReportPart(context.Context, *v1.ReportPartRequest) (*v1.ReportPartResponse, error)
+	// ListParts lists the parts that are written.
+	ListParts(context.Context, *v1.ListPartsRequest) (*v1.ListPartsResponse, error)
 	// FinishTransfer records the manifest.
 	FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error)
 }
@@ -1064,10 +1184,22 @@ func NewTransferServiceHandler(svc TransferServiceHandler, opts ...connect.Handl
 		connect.WithSchema(transferServiceMethods.ByName("StartTransfer")),
 		connect.WithHandlerOptions(opts...),
 	)
-	transferServiceStreamRowsHandler := connect.NewServerStreamHandlerSimple(
-		TransferServiceStreamRowsProcedure,
-		svc.StreamRows,
-		connect.WithSchema(transferServiceMethods.ByName("StreamRows")),
+	transferServiceLeasePartHandler := connect.NewUnaryHandlerSimple(
+		TransferServiceLeasePartProcedure,
+		svc.LeasePart,
+		connect.WithSchema(transferServiceMethods.ByName("LeasePart")),
+		connect.WithHandlerOptions(opts...),
+	)
+	transferServiceReportPartHandler := connect.NewUnaryHandlerSimple(
+		TransferServiceReportPartProcedure,
+		svc.ReportPart,
+		connect.WithSchema(transferServiceMethods.ByName("ReportPart")),
+		connect.WithHandlerOptions(opts...),
+	)
+	transferServiceListPartsHandler := connect.NewUnaryHandlerSimple(
+		TransferServiceListPartsProcedure,
+		svc.ListParts,
+		connect.WithSchema(transferServiceMethods.ByName("ListParts")),
 		connect.WithHandlerOptions(opts...),
 	)
 	transferServiceFinishTransferHandler := connect.NewUnaryHandlerSimple(
@@ -1080,8 +1212,12 @@ func NewTransferServiceHandler(svc TransferServiceHandler, opts ...connect.Handl
 		switch r.URL.Path {
 		case TransferServiceStartTransferProcedure:
 			transferServiceStartTransferHandler.ServeHTTP(w, r)
-		case TransferServiceStreamRowsProcedure:
-			transferServiceStreamRowsHandler.ServeHTTP(w, r)
+		case TransferServiceLeasePartProcedure:
+			transferServiceLeasePartHandler.ServeHTTP(w, r)
+		case TransferServiceReportPartProcedure:
+			transferServiceReportPartHandler.ServeHTTP(w, r)
+		case TransferServiceListPartsProcedure:
+			transferServiceListPartsHandler.ServeHTTP(w, r)
 		case TransferServiceFinishTransferProcedure:
 			transferServiceFinishTransferHandler.ServeHTTP(w, r)
 		default:
@@ -1097,8 +1233,16 @@ func (UnimplementedTransferServiceHandler) StartTransfer(context.Context, *v1.St
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.StartTransfer is not implemented"))
 }
 
-func (UnimplementedTransferServiceHandler) StreamRows(context.Context, *v1.StreamRowsRequest, *connect.ServerStream[v1.StreamRowsResponse]) error {
-	return connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.StreamRows is not implemented"))
+func (UnimplementedTransferServiceHandler) LeasePart(context.Context, *v1.LeasePartRequest) (*v1.LeasePartResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.LeasePart is not implemented"))
+}
+
+func (UnimplementedTransferServiceHandler) ReportPart(context.Context, *v1.ReportPartRequest) (*v1.ReportPartResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.ReportPart is not implemented"))
+}
+
+func (UnimplementedTransferServiceHandler) ListParts(context.Context, *v1.ListPartsRequest) (*v1.ListPartsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.ListParts is not implemented"))
 }
 
 func (UnimplementedTransferServiceHandler) FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error) {

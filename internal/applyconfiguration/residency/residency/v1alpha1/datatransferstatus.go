@@ -33,7 +33,10 @@ type DataTransferStatusApplyConfiguration struct {
 	Mechanism *string `json:"mechanism,omitempty"`
 	// ground is why no mechanism is needed, such as BelowVolumeThreshold. Unset means that one is.
 	Ground *string `json:"ground,omitempty"`
-	// persons is the number of people whose records left.
+	// reserved is how many people the decision set aside in the year's counters, until the
+	// transfer has ended and is counted exactly.
+	Reserved *TransferReservationApplyConfiguration `json:"reserved,omitempty"`
+	// persons is the number of people whose records left, or may have.
 	Persons *metav1alpha1.PeopleCount `json:"persons,omitempty"`
 	// personsCounted is the number of people that the year's counter moved by: those whose
 	// records had not left before in that year.
@@ -132,6 +135,14 @@ func (b *DataTransferStatusApplyConfiguration) WithMechanism(value string) *Data
 // If called multiple times, the Ground field is set to the value of the last call.
 func (b *DataTransferStatusApplyConfiguration) WithGround(value string) *DataTransferStatusApplyConfiguration {
 	b.Ground = &value
+	return b
+}
+
+// WithReserved sets the Reserved field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Reserved field is set to the value of the last call.
+func (b *DataTransferStatusApplyConfiguration) WithReserved(value *TransferReservationApplyConfiguration) *DataTransferStatusApplyConfiguration {
+	b.Reserved = value
 	return b
 }
 

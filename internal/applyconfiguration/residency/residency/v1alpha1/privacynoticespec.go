@@ -29,6 +29,9 @@ type PrivacyNoticeSpecApplyConfiguration struct {
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
 	// storagePlace is where the data rest, in words (CHILD 10).
 	StoragePlace *string `json:"storagePlace,omitempty"`
+	// storagePlaceText is the same in the languages that people read. Unset means that
+	// storagePlace is shown to everyone.
+	StoragePlaceText *metav1alpha1.LocalizedText `json:"storagePlaceText,omitempty"`
 	// rights says which rights people have and how they use them, withdrawal included
 	// (PIPL 17, NDSMR 21).
 	Rights *metav1alpha1.LocalizedText `json:"rights,omitempty"`
@@ -109,6 +112,14 @@ func (b *PrivacyNoticeSpecApplyConfiguration) WithRetentionDays(value int32) *Pr
 // If called multiple times, the StoragePlace field is set to the value of the last call.
 func (b *PrivacyNoticeSpecApplyConfiguration) WithStoragePlace(value string) *PrivacyNoticeSpecApplyConfiguration {
 	b.StoragePlace = &value
+	return b
+}
+
+// WithStoragePlaceText sets the StoragePlaceText field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StoragePlaceText field is set to the value of the last call.
+func (b *PrivacyNoticeSpecApplyConfiguration) WithStoragePlaceText(value metav1alpha1.LocalizedText) *PrivacyNoticeSpecApplyConfiguration {
+	b.StoragePlaceText = &value
 	return b
 }
 

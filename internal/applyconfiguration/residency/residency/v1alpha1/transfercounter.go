@@ -7,6 +7,7 @@ package v1alpha1
 
 import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TransferCounterApplyConfiguration represents a declarative configuration of the TransferCounter type for use
@@ -23,6 +24,16 @@ type TransferCounterApplyConfiguration struct {
 	NonSensitivePersons *metav1alpha1.PeopleCount `json:"nonSensitivePersons,omitempty"`
 	// sensitivePersons is the number of people of whom something sensitive left.
 	SensitivePersons *metav1alpha1.PeopleCount `json:"sensitivePersons,omitempty"`
+	// tier is what the numbers of the year ask for: None, Contract or SecurityAssessment. Unset
+	// in years that are over.
+	Tier *string `json:"tier,omitempty"`
+	// nextTier is the tier that comes. Unset when there is none.
+	NextTier *string `json:"nextTier,omitempty"`
+	// leftUntilNextTier is how many people are left until it is reached, at least.
+	LeftUntilNextTier *int64 `json:"leftUntilNextTier,omitempty"`
+	// forecastTime is when it is reached at the rate of the year so far. Unset means not within
+	// the year.
+	ForecastTime *v1.Time `json:"forecastTime,omitempty"`
 }
 
 // TransferCounterApplyConfiguration constructs a declarative configuration of the TransferCounter type for use with
@@ -60,5 +71,37 @@ func (b *TransferCounterApplyConfiguration) WithNonSensitivePersons(value metav1
 // If called multiple times, the SensitivePersons field is set to the value of the last call.
 func (b *TransferCounterApplyConfiguration) WithSensitivePersons(value metav1alpha1.PeopleCount) *TransferCounterApplyConfiguration {
 	b.SensitivePersons = &value
+	return b
+}
+
+// WithTier sets the Tier field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tier field is set to the value of the last call.
+func (b *TransferCounterApplyConfiguration) WithTier(value string) *TransferCounterApplyConfiguration {
+	b.Tier = &value
+	return b
+}
+
+// WithNextTier sets the NextTier field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NextTier field is set to the value of the last call.
+func (b *TransferCounterApplyConfiguration) WithNextTier(value string) *TransferCounterApplyConfiguration {
+	b.NextTier = &value
+	return b
+}
+
+// WithLeftUntilNextTier sets the LeftUntilNextTier field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LeftUntilNextTier field is set to the value of the last call.
+func (b *TransferCounterApplyConfiguration) WithLeftUntilNextTier(value int64) *TransferCounterApplyConfiguration {
+	b.LeftUntilNextTier = &value
+	return b
+}
+
+// WithForecastTime sets the ForecastTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ForecastTime field is set to the value of the last call.
+func (b *TransferCounterApplyConfiguration) WithForecastTime(value v1.Time) *TransferCounterApplyConfiguration {
+	b.ForecastTime = &value
 	return b
 }

@@ -16,7 +16,7 @@ import (
 type TransferManifestApplyConfiguration struct {
 	// object is the name of the manifest in the destination.
 	Object *string `json:"object,omitempty"`
-	// sha256 is the digest of the records, in hexadecimal digits.
+	// sha256 is the digest of the manifest, which has those of the records, in hexadecimal digits.
 	SHA256 *string `json:"sha256,omitempty"`
 	// rows is the number of records.
 	Rows *metav1alpha1.PeopleCount `json:"rows,omitempty"`
