@@ -1,5 +1,5 @@
 // Command kubectl-maodian is the plugin `kubectl maodian`: what the operator would apply,
-// whether a cluster refuses what it must, and why a transfer is refused.
+// whether a cluster refuses what it must, and what the rules say of a transfer.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,17 +18,37 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/explain"
 )
 
-// Exit codes.
+// Exit codes. Commands about transfers have their own two, by which CI tells a refusal from
+// a mistake.
 const (
 	exitOK     = 0
 	exitError  = 1
 	exitFailed = 2 // a case failed, or the policy refuses
+
+	exitRefused  = 1
+	exitBadInput = 2
 )
 
 // errFailed is for a command that did its work and found that something is not as it must be.
 var errFailed = errors.New("not as it must be")
+
+// exit ends the process with a code of its own. Without an error everything was said.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e exit) Error() string {
+	if e.err == nil {
+		return "refused"
+	}
+	return e.err.Error()
+}
+
+func (e exit) Unwrap() error { return e.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,8 +71,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	case errors.Is(err, errFailed):
 		return exitFailed
 	}
-	_, _ = fmt.Fprintln(errOut, "error:", err)
-	return exitError
+	code := exitError
+	if own := (exit{}); errors.As(err, &own) {
+		if code = own.code; own.err == nil {
+			return code
+		}
+	}
+	_, _ = fmt.Fprintln(errOut, "error:", explain.Clean(err.Error()))
+	return code
 }
 
 func newRoot() *cobra.Command {
@@ -66,7 +91,7 @@ func newRoot() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "path of the kubeconfig file")
 	clientcmd.BindOverrideFlags(c.overrides, flags, clientcmd.RecommendedConfigOverrideFlags(""))
-	root.AddCommand(newRender(c), newConformance(c), newDecide(time.Now), newExplain(c, time.Now))
+	root.AddCommand(newRender(c), newConformance(c), newDecide(c), newExplain(c))
 	return root
 }
 
@@ -84,13 +109,13 @@ func (c *cluster) config() (*rest.Config, error) {
 	return config, nil
 }
 
-// namespace is that of --namespace, or of the kubeconfig.
-func (c *cluster) namespace() string {
-	ns, _, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides).Namespace()
+// namespace is what -n says, or the kubeconfig.
+func (c *cluster) namespace() (string, error) {
+	name, _, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(c.rules, c.overrides).Namespace()
 	if err != nil {
-		return ""
+		return "", fmt.Errorf("read kubeconfig: %w", err)
 	}
-	return ns
+	return name, nil
 }
 
 func newScheme() (*runtime.Scheme, error) {

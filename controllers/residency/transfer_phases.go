@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -20,6 +19,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/desired"
 	domain "github.com/maodian-dev/maodian/internal/domain/law"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/explain"
 	"github.com/maodian-dev/maodian/internal/gather"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/law"
@@ -109,9 +109,9 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 	f := gather.TransferFacts(in)
 	d := transfer.Decide(f)
 	st := &s.transfer.Status
-	st.Mechanism, st.Ground, st.Warnings = d.Mechanism, d.Ground, explain(s.pack(), d.Warnings)
+	st.Mechanism, st.Ground, st.Warnings = d.Mechanism, d.Ground, explain.Refusals(s.pack(), d.Warnings)
 	if !d.Allowed() {
-		return s.refuse(explain(s.pack(), d.Public()), r.Clock.Now()), nil
+		return s.refuse(explain.Refusals(s.pack(), d.Public()), r.Clock.Now()), nil
 	}
 	return s.reserve(f.Asked(), r.Clock.Now()), nil
 }
@@ -272,7 +272,3 @@ const (
 	followInterval = 3 * time.Second
 	atOnce         = time.Millisecond // what was just written down is looked at again
 )
-
-func join(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
-}

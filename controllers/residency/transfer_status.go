@@ -16,6 +16,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
+	"github.com/maodian-dev/maodian/internal/explain"
 	"github.com/maodian-dev/maodian/internal/gather"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
@@ -28,39 +29,13 @@ const (
 	stateStopped  = "Stopped"
 )
 
-// maxText bounds what a refusal says.
-const maxText = 512
-
-// explain turns objections into refusals: one a code, with the article and the remedy.
-func explain(p *law.Pack, in []transfer.Refusal) []residencyv1.Refusal {
-	var out []residencyv1.Refusal
-	for _, r := range in {
-		i := slices.IndexFunc(out, func(o residencyv1.Refusal) bool { return o.Code == string(r.Code) })
-		if i >= 0 {
-			if r.Message != "" && !strings.Contains(out[i].Message, r.Message) {
-				out[i].Message = conditions.Truncate(join(out[i].Message, r.Message), maxText)
-			}
-			continue
-		}
-		info := reason.Lookup(r.Code)
-		message := r.Message
-		if message == "" {
-			message = info.Says
-		}
-		out = append(out, residencyv1.Refusal{
-			Code: string(r.Code), Cites: p.Cites(r.Code), Field: r.Field, Message: conditions.Truncate(message, maxText), Remedy: conditions.Truncate(info.Remedy, maxText),
-		})
-	}
-	return out
-}
-
-// explainStore does the same for what a store objects to.
+// explainStore says what a store objects to.
 func explainStore(p *law.Pack, in []*storev1.Refusal) []residencyv1.Refusal {
 	var objections []transfer.Refusal
 	for _, r := range in {
 		objections = append(objections, transfer.Refusal{Code: reason.Code(r.GetCode()), Field: r.GetField(), Message: r.GetMessage()})
 	}
-	return explain(p, objections)
+	return explain.Refusals(p, objections)
 }
 
 // refuse writes a refusal; its time moves only when the refusal does.
@@ -74,11 +49,7 @@ func (s *transferScope) refuse(refusals []residencyv1.Refusal, now time.Time) *c
 }
 
 func codesOf(refusals []residencyv1.Refusal) string {
-	codes := make([]string, len(refusals))
-	for i, r := range refusals {
-		codes[i] = r.Code
-	}
-	return strings.Join(codes, ", ")
+	return strings.Join(explain.Codes(refusals), ", ")
 }
 
 // transferEvents tells of a refusal, once for each set of codes.
