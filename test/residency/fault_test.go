@@ -36,7 +36,7 @@ func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 	stores := &envtestrig.Stores{}
 	return residency.SetupWithManager(m, residency.Deps{
 		Client: m.GetClient(), Scheme: r.Scheme, Clock: clock.RealClock{}, Stores: stores, Pusher: &gather.Pusher{Reader: m.GetClient(), Stores: stores, Clock: clock.RealClock{}},
-		Meter: &gather.Meter{Cache: m.GetClient(), Live: m.GetAPIReader(), Stores: stores},
+		Meter:   &gather.Meter{Cache: m.GetClient(), Live: m.GetAPIReader(), Stores: stores},
 		Manager: envtestrig.Manager, Prover: prover, ProberUser: envtestrig.Prober, Recorder: m.GetEventRecorder("maodian-manager"),
 		Evidence: residency.LogEvidence{Log: m.GetLogger()}, Metrics: prometheus.NewRegistry(),
 	})
