@@ -256,7 +256,7 @@ func TestJob_EverybodyOnce(t *testing.T) {
 
 func (w *town) export(d *dice, id string) {
 	w.Helper()
-	cfg := destination(w)
+	cfg := configured(w)
 	cfg.TransferID, cfg.Destination.S3.Endpoint = id, "https://"+w.line.addr
 	cfg.Fields = []string{"id", "tags", "lead.score", "lead.stage"}
 	w.Clock.Move(time.Second)
