@@ -37,6 +37,7 @@ type Deps struct {
 	Pusher   *gather.Pusher
 	Meter    *gather.Meter
 	Platform desired.Platform
+	Resolver Resolver
 	// ExtraCA is PEM that data-plane pods trust beside the well-known authorities.
 	ExtraCA string
 	// Manager is the user name under which the manager acts.

@@ -153,7 +153,10 @@ var ruleCases = []struct {
 	// DataTransfer.
 	{kind: "DataTransfer", message: "`spec` may not change", accept: m{"metadata.labels": m1("team", "crm")}, reject: m{"spec.maxPersons": int64(6000)}},
 	{kind: "DataTransfer", message: "`reviewByTime` must be later than `completedTime`", old: assessed("2027-01-01T00:00:00Z"), accept: assessed("2027-01-01T00:00:00Z"), reject: assessed("2026-01-01T00:00:00Z")},
-	{kind: "DataTransfer", message: "`s3` must be set when `type` is S3", accept: m{}, reject: m{"spec.destination.s3": nil}},
+	{kind: "DataTransfer", message: "`s3` must be set when `type` is S3, and only then", accept: m{}, reject: m{"spec.destination.s3": nil}},
+	{kind: "DataTransfer", message: "`https` must be set when `type` is HTTPS, and only then", old: endpoint, accept: endpoint, reject: m{"spec.destination.https": nil}},
+	{kind: "DataTransfer", message: "`sftp` must be set when `type` is SFTP, and only then", old: server, accept: server, reject: m{"spec.destination.sftp": nil}},
+	{kind: "DataTransfer", message: "must be a network, as 203.0.113.0/24", old: networks("2001:db8::/32"), accept: networks("2001:db8::/32"), reject: networks("203.0.113.0/33")},
 
 	// TransferMechanism.
 	{kind: "TransferMechanism", message: "`type` may not change", accept: m{"spec.state": "Suspended"}, reject: m{"spec.type": "Certification"}},
@@ -236,6 +239,19 @@ func (change m) without(path string) m {
 	out[path] = nil
 	return out
 }
+
+// Destinations of the other types, and one in networks.
+var (
+	secretRef = map[string]any{"name": "group-crm"}
+	endpoint  = m{"spec.destination.type": "HTTPS", "spec.destination.s3": nil, "spec.destination.https": map[string]any{
+		"url": "https://crm.example/in/", "keyID": "k", "credentialsSecretRef": secretRef,
+	}}
+	server = m{"spec.destination.type": "SFTP", "spec.destination.s3": nil, "spec.destination.sftp": map[string]any{
+		"host": "sftp.example", "user": "u", "hostKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGpKWGvJNkLZfvjzOKIBD0TTHgPfCTOT1GxAKXtSxL5A"}, "credentialsSecretRef": secretRef,
+	}}
+)
+
+func networks(n string) m { return m{"spec.destination.cidrs": []any{n}} }
 
 func assessed(reviewBy string) m {
 	return m{"spec.impactAssessment": map[string]any{

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -55,6 +56,9 @@ type Config struct {
 	S3    S3     `json:"s3,omitzero"`
 	HTTPS HTTPS  `json:"https,omitzero"`
 	SFTP  SFTP   `json:"sftp,omitzero"`
+	// Addresses are the only ones to connect to, whatever the name says by now: those that the
+	// pod's network policy opens. None means those of the name.
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // Options are what belongs to the machine rather than to the destination.
@@ -62,12 +66,17 @@ type Options struct {
 	CredentialsDir string
 	ExtraCAFile    string
 	Attempts       int // of one write, with growing pauses
-	Dial           func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial           dial
 	Clock          func() time.Time
 }
 
 // Validate checks the configuration, and sets what it leaves out.
 func (c *Config) Validate() error {
+	for _, a := range c.Addresses {
+		if _, err := netip.ParseAddr(a); err != nil {
+			return fmt.Errorf("%w: `destination.addresses` must hold IP addresses", config.ErrConfig)
+		}
+	}
 	switch c.Type {
 	case TypeS3:
 		return c.S3.validate()
@@ -93,6 +102,9 @@ func Open(c Config, o Options) (Destination, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	if len(c.Addresses) > 0 {
+		o.Dial = only(c.Addresses, o.Dial)
+	}
 	switch c.Type {
 	case TypeHTTPS:
 		return openHTTPS(c.HTTPS, o)
@@ -100,6 +112,25 @@ func Open(c Config, o Options) (Destination, error) {
 		return openSFTP(c.SFTP, o)
 	}
 	return openS3(c.S3, o)
+}
+
+type dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// only dials the port of an address at one of the addresses, the first that answers.
+func only(addresses []string, next dial) dial {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range addresses {
+			var c net.Conn
+			if c, err = next(ctx, network, net.JoinHostPort(a, port)); err == nil {
+				return c, nil
+			}
+		}
+		return nil, err
+	}
 }
 
 // transport reaches the one host: no proxy, since the environment has no say, and no redirect.

@@ -59,7 +59,7 @@ func (s *SFTP) keys() ([]ssh.PublicKey, error) {
 type sftpServer struct {
 	address, directory string
 	attempts           int
-	dial               func(ctx context.Context, network, address string) (net.Conn, error)
+	dial               dial
 	login              ssh.ClientConfig
 	keys               []ssh.PublicKey
 	session            *session // of the last write; nil after a failure

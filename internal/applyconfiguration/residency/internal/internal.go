@@ -54,6 +54,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AgeRecipient
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AssessmentOutcome
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Attestation
@@ -67,6 +69,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pushedTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIDR
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIIOStatus
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ConsentStore
@@ -187,6 +191,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: destination
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferDestination
+    - name: encryptFor
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.AgeRecipient
+          elementRelationship: associative
     - name: exemption
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferExemption
@@ -205,6 +215,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: legalBasis
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.LegalBasis
+    - name: limits
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferLimits
     - name: maxPersons
       type:
         scalar: numeric
@@ -324,6 +337,18 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.FieldName
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HTTPSDestination
+  map:
+    fields:
+    - name: credentialsSecretRef
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
+    - name: keyID
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldActivity
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldAuthority
@@ -1091,6 +1116,32 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: region
       type:
         scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SFTPDestination
+  map:
+    fields:
+    - name: credentialsSecretRef
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
+    - name: directory
+      type:
+        scalar: string
+    - name: host
+      type:
+        scalar: string
+    - name: hostKeys
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.SSHHostKey
+          elementRelationship: associative
+    - name: port
+      type:
+        scalar: numeric
+    - name: user
+      type:
+        scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SSHHostKey
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SensitiveExplanation
   map:
     fields:
@@ -1164,9 +1215,21 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferDestination
   map:
     fields:
+    - name: cidrs
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIDR
+          elementRelationship: associative
+    - name: https
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.HTTPSDestination
     - name: s3
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.S3Destination
+    - name: sftp
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.SFTPDestination
     - name: type
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DestinationType
@@ -1186,6 +1249,15 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionGround
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferFormat
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferLimits
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+    - name: bytesPerSecond
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferManifest
   map:
     fields:

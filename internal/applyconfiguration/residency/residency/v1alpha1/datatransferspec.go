@@ -49,8 +49,13 @@ type DataTransferSpecApplyConfiguration struct {
 	ImpactAssessment *ImpactAssessmentApplyConfiguration `json:"impactAssessment,omitempty"`
 	// destination is where the records go.
 	Destination *TransferDestinationApplyConfiguration `json:"destination,omitempty"`
-	// format is the form of the object that is written.
+	// format is the form of the objects that are written.
 	Format *residencyv1alpha1.TransferFormat `json:"format,omitempty"`
+	// encryptFor lists the age recipients that alone can read the objects, as `age-keygen` prints
+	// them. Unset means that they are not encrypted beyond the connection.
+	EncryptFor []residencyv1alpha1.AgeRecipient `json:"encryptFor,omitempty"`
+	// limits bound what is written. Unset sets no bound.
+	Limits *TransferLimitsApplyConfiguration `json:"limits,omitempty"`
 }
 
 // DataTransferSpecApplyConfiguration constructs a declarative configuration of the DataTransferSpec type for use with
@@ -180,5 +185,23 @@ func (b *DataTransferSpecApplyConfiguration) WithDestination(value *TransferDest
 // If called multiple times, the Format field is set to the value of the last call.
 func (b *DataTransferSpecApplyConfiguration) WithFormat(value residencyv1alpha1.TransferFormat) *DataTransferSpecApplyConfiguration {
 	b.Format = &value
+	return b
+}
+
+// WithEncryptFor adds the given value to the EncryptFor field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the EncryptFor field.
+func (b *DataTransferSpecApplyConfiguration) WithEncryptFor(values ...residencyv1alpha1.AgeRecipient) *DataTransferSpecApplyConfiguration {
+	for i := range values {
+		b.EncryptFor = append(b.EncryptFor, values[i])
+	}
+	return b
+}
+
+// WithLimits sets the Limits field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Limits field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithLimits(value *TransferLimitsApplyConfiguration) *DataTransferSpecApplyConfiguration {
+	b.Limits = value
 	return b
 }
