@@ -103,8 +103,8 @@ func TestATransferReachesItsDestinationOnly(t *testing.T) {
 		"sftp": {func(s *residencyv1.DataTransferSpec) {
 			s.Destination = residencyv1.TransferDestination{Type: residencyv1.DestinationSFTP, SFTP: residencyv1.SFTPDestination{
 				Host: "sftp.example", User: "maodian", Directory: "in/", HostKeys: []residencyv1.SSHHostKey{hostKey}, CredentialsSecretRef: ref("word")}}
-			s.Format, s.Limits = residencyv1.FormatParquet, residencyv1.TransferLimits{Bytes: 5000, BytesPerSecond: 2048}
-		}, []string{"22 198.51.100.22/32"}, []string{"address: sftp.example:22", hostKey, "format: Parquet", "bytes: 5000", "bytesPerSecond: 2048"}},
+			s.Format, s.Limits = residencyv1.FormatParquet, residencyv1.TransferLimits{Bytes: 5000, BytesPerSecond: 2048, PeoplePerObject: 7}
+		}, []string{"22 198.51.100.22/32"}, []string{"address: sftp.example:22", hostKey, "format: Parquet", "bytes: 5000", "bytesPerSecond: 2048", "people: 7"}},
 		"literal": {func(s *residencyv1.DataTransferSpec) { s.Destination.S3.Endpoint = "https://203.0.113.99:9000" }, []string{"9000 203.0.113.99/32"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -221,7 +221,7 @@ func (r *TransferReconciler) wanted(s *transferScope, owner desired.Owner) (desi
 	in := desired.TransferInput{
 		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID),
 		Recipient: t.Spec.Recipient.Name, Format: string(t.Spec.Format), Destination: p.Destination, CredentialsSecret: p.secret,
-		Limits: desired.TransferLimits{Bytes: t.Spec.Limits.Bytes, BytesPerSecond: t.Spec.Limits.BytesPerSecond},
+		Limits: desired.TransferLimits{Bytes: t.Spec.Limits.Bytes, BytesPerSecond: t.Spec.Limits.BytesPerSecond, People: int(t.Spec.Limits.PeoplePerObject)},
 	}
 	for _, f := range t.Spec.Fields {
 		in.Fields = append(in.Fields, string(f))

@@ -26,6 +26,7 @@ type TransferInput struct {
 type TransferLimits struct {
 	Bytes          int64 `json:"bytes,omitempty"`
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+	People         int   `json:"people,omitempty"` // in one object
 }
 
 // Destination is where a transfer goes: one of S3, HTTPS and SFTP, as the Job reads it, and

@@ -52,6 +52,12 @@ type TransferLimits struct {
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=1000000000000
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+
+	// peoplePerObject is how many people one object holds at most. Unset means 2000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2000
+	PeoplePerObject int32 `json:"peoplePerObject,omitempty"`
 }
 
 // TransferDestination is where the records go.

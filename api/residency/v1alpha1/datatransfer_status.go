@@ -60,6 +60,14 @@ type DataTransferStatus struct {
 	// +optional
 	DecidedTime metav1.Time `json:"decidedTime,omitempty,omitzero"`
 
+	// decisionID names the store's decision in its ledger and in the manifest. Unset means that
+	// the store has not decided yet.
+	// +optional
+	// +kubebuilder:validation:MinLength=32
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{32}$`
+	DecisionID string `json:"decisionID,omitempty"`
+
 	// refusals lists every rule that refuses the request.
 	// +optional
 	// +listType=map

@@ -156,7 +156,7 @@ func (c *control) GetTransfer(ctx context.Context, r *storev1.GetTransferRequest
 func transferOf(t store.Transfer) *storev1.Transfer {
 	out := &storev1.Transfer{
 		TransferId: t.ID, State: t.State, Refusals: refusalsOf(t.Refusals), Persons: subject.People(t.Persons), NewlyCounted: subject.People(t.Newly),
-		Excluded: excludedOf(t.Excluded),
+		Excluded: excludedOf(t.Excluded), Decision: t.Decision.ID,
 	}
 	if m := t.Manifest; m != nil {
 		out.Manifest = &storev1.Manifest{Object: m.Object, Sha256: m.SHA256, Rows: m.Rows, Bytes: m.Bytes, Partial: m.Partial, StoppedBy: m.StoppedBy}

@@ -38,6 +38,7 @@ type Config struct {
 type Limits struct {
 	Bytes          int64 `json:"bytes,omitempty"`          // of all parts together
 	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"` // on average
+	People         int   `json:"people,omitempty"`         // in one object; zero means partRows
 }
 
 // Validate checks the file and sets what it leaves out.
@@ -54,8 +55,11 @@ func (c *Config) Validate() error {
 	if strings.Contains(c.Name, "/") {
 		return fmt.Errorf("%w: `name` must not contain a slash", config.ErrConfig)
 	}
-	if c.Limits.Bytes < 0 || c.Limits.BytesPerSecond < 0 {
-		return fmt.Errorf("%w: `limits` must not be negative", config.ErrConfig)
+	if c.Limits.Bytes < 0 || c.Limits.BytesPerSecond < 0 || c.Limits.People < 0 || c.Limits.People > partRows {
+		return fmt.Errorf("%w: `limits` must not be negative, nor `limits.people` above %d", config.ErrConfig, partRows)
+	}
+	if c.Limits.People == 0 {
+		c.Limits.People = partRows
 	}
 	return c.Destination.Validate()
 }

@@ -21,6 +21,8 @@ func TestConfig_Validate(t *testing.T) {
 		"encrypted":                   {func(c *Config) { c.EncryptFor = []string{recipientKey} }, ""},
 		"encrypted for nobody known":  {func(c *Config) { c.EncryptFor = []string{"age1x"} }, "ConfigInvalid"},
 		"a comment for a key":         {func(c *Config) { c.EncryptFor = []string{recipientKey, "#"} }, "ConfigInvalid"},
+		"a few people an object":      {func(c *Config) { c.Limits.People = 5 }, ""},
+		"too many people an object":   {func(c *Config) { c.Limits.People = 2001 }, "ConfigInvalid"},
 		"a limit below nothing":       {func(c *Config) { c.Limits.Bytes = -1 }, "ConfigInvalid"},
 		"another destination":         {func(c *Config) { c.Destination.Type = "FTP" }, "DestinationUnsupported"},
 		"no transfer":                 {func(c *Config) { c.TransferID = "" }, "ConfigInvalid"},

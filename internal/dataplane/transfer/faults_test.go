@@ -327,6 +327,9 @@ func (w *town) compare(cfg Config, id string, withdrew map[string]bool) {
 	if err != nil || t.Manifest.SHA256 != sum(got[manifest]) || t.Manifest.Rows != rows || t.Manifest.Bytes != size || m.Rows != rows || m.Bytes != size || m.Partial {
 		w.Errorf("the store has %+v, the bucket %+v, %v", t.Manifest, m, err)
 	}
+	if m.Decision != t.Decision.ID || len(m.Decision) != 32 || m.Rules != t.Decision.Rules || m.Mechanism != t.Decision.Tier || !strings.HasPrefix(m.Checkpoint, "maodian.dev/ledger/"+storetest.LedgerID+"\n") {
+		w.Errorf("the store has decision %+v, the bucket %+v", t.Decision, m)
+	}
 	f, err := w.Ledger.TransferFacts(w.Context(), w.Export("x"))
 	if err != nil || f.Counter.NonSensitive != int64(len(w.year)) {
 		w.Errorf("the year's counter is %d after %d people, %v", f.Counter.NonSensitive, len(w.year), err)

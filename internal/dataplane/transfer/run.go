@@ -84,7 +84,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
 	j := &Job{
-		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: encoding, PartRows: partRows, Clock: time.Now, Wait: wait,
+		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: encoding, PartRows: cfg.Limits.People, Clock: time.Now, Wait: wait,
 		Log: slog.Default().With("transfer", cfg.TransferID),
 	}
 	return j.Run(ctx)
@@ -137,7 +137,7 @@ func (j *Job) parts(ctx context.Context) (stopped string, err error) {
 		return "", err
 	}
 	size := meter{limits: j.Limits}
-	for _, p := range before {
+	for _, p := range before.GetParts() {
 		size.written += p.GetBytes()
 	}
 	for {
@@ -237,6 +237,18 @@ type Manifest struct {
 	StoppedBy   string    `json:"stoppedBy,omitempty"` // reason code, when partial
 	StartedAt   time.Time `json:"startedAt"`
 	CompletedAt time.Time `json:"completedAt"`
+
+	Decision   string     `json:"decision"`           // its name in the ledger
+	Rules      string     `json:"rules"`              // the rule pack that it was made by
+	Mechanism  string     `json:"mechanism"`          // the tier that it asked for
+	Excluded   []Excluded `json:"excluded,omitempty"` // as of the start
+	Checkpoint string     `json:"checkpoint"`         // of the ledger, in which every person of every part stands
+}
+
+// Excluded is how many people were left out for a reason.
+type Excluded struct {
+	Reason string `json:"reason"`
+	People string `json:"people"`
 }
 
 // Part is one object of the transfer.
@@ -250,11 +262,15 @@ type Part struct {
 // manifest lists what the store knows to be written, by whichever Job.
 func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
 	m := Manifest{TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Parts: []Part{}, Fields: j.Fields, Partial: stopped != "", StoppedBy: stopped}
-	parts, err := j.written(ctx)
+	list, err := j.written(ctx)
 	if err != nil {
 		return m, err
 	}
-	for _, p := range parts {
+	m.Decision, m.Rules, m.Mechanism, m.Checkpoint = list.GetDecision(), list.GetRules(), list.GetTier(), list.GetCheckpoint()
+	for _, x := range list.GetExcluded() {
+		m.Excluded = append(m.Excluded, Excluded{Reason: x.GetReason(), People: x.GetPeople()})
+	}
+	for _, p := range list.GetParts() {
 		if p.GetRows() == 0 {
 			continue
 		}
@@ -265,16 +281,15 @@ func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
 }
 
 // written lists the parts that are there, by whichever Job.
-func (j *Job) written(ctx context.Context) (parts []*storev1.Part, err error) {
+func (j *Job) written(ctx context.Context) (list *storev1.ListPartsResponse, err error) {
 	err = j.patiently(ctx, func() error {
-		list, err := j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
-		parts = list.GetParts()
+		list, err = j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list parts: %w", err)
 	}
-	return parts, nil
+	return list, nil
 }
 
 // finish tells the store: the records have left.

@@ -92,8 +92,12 @@ func (l *ledger) ReportPart(_ context.Context, r *storev1.ReportPartRequest) (*s
 	return &storev1.ReportPartResponse{}, nil
 }
 
+const decision = "0123456789abcdef0123456789abcdef"
+
 func (l *ledger) ListParts(context.Context, *storev1.ListPartsRequest) (*storev1.ListPartsResponse, error) {
-	return &storev1.ListPartsResponse{Parts: l.parts}, nil
+	return &storev1.ListPartsResponse{
+		Parts: l.parts, Decision: decision, Rules: "cn-2026-01", Tier: "None", Excluded: []*storev1.Excluded{{Reason: "ConsentMissing", People: "<20"}}, Checkpoint: "ledger\n4\n",
+	}, nil
 }
 
 func (l *ledger) FinishTransfer(_ context.Context, r *storev1.FinishTransferRequest) (*storev1.FinishTransferResponse, error) {
@@ -163,6 +167,7 @@ func TestJob_WholeWay(t *testing.T) {
 			got := objects(t, cfg)
 			want := Manifest{
 				TransferID: transferID, Name: "leads-q4", Recipient: "zurich-sales", Rows: 4, Fields: cfg.Fields, StartedAt: began, CompletedAt: began.Add(10 * time.Minute),
+				Decision: decision, Rules: "cn-2026-01", Mechanism: "None", Excluded: []Excluded{{"ConsentMissing", "<20"}}, Checkpoint: "ledger\n4\n",
 			}
 			for i, body := range c.bodies {
 				object := fmt.Sprint(part, i, c.ext)

@@ -2729,6 +2729,7 @@ type Transfer struct {
 	NewlyCounted  string                 `protobuf:"bytes,5,opt,name=newly_counted,json=newlyCounted,proto3" json:"newly_counted,omitempty"` // people whom the year had not counted before
 	Excluded      []*Excluded            `protobuf:"bytes,6,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	Manifest      *Manifest              `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Decision      string                 `protobuf:"bytes,8,opt,name=decision,proto3" json:"decision,omitempty"` // its name; empty: there is none yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2810,6 +2811,13 @@ func (x *Transfer) GetManifest() *Manifest {
 		return x.Manifest
 	}
 	return nil
+}
+
+func (x *Transfer) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
 }
 
 type Refusal struct {
@@ -4977,9 +4985,15 @@ func (x *ListPartsRequest) GetTransferId() string {
 	return ""
 }
 
+// ListPartsResponse has what a manifest tells: the parts, and on what they were decided.
 type ListPartsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	Decision      string                 `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"` // its name
+	Rules         string                 `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`       // the rule pack
+	Tier          string                 `protobuf:"bytes,4,opt,name=tier,proto3" json:"tier,omitempty"`         // of mechanism
+	Excluded      []*Excluded            `protobuf:"bytes,5,rep,name=excluded,proto3" json:"excluded,omitempty"`
+	Checkpoint    string                 `protobuf:"bytes,6,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // of the ledger, with all of the parts (C2SP tlog-checkpoint)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5019,6 +5033,41 @@ func (x *ListPartsResponse) GetParts() []*Part {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *ListPartsResponse) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetRules() string {
+	if x != nil {
+		return x.Rules
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetExcluded() []*Excluded {
+	if x != nil {
+		return x.Excluded
+	}
+	return nil
+}
+
+func (x *ListPartsResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type FinishTransferRequest struct {
@@ -7696,7 +7745,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\"M\n" +
 	"\x13GetTransferResponse\x126\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xa7\x02\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xc3\x02\n" +
 	"\bTransfer\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x14\n" +
@@ -7705,7 +7754,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x01(\tR\apersons\x12#\n" +
 	"\rnewly_counted\x18\x05 \x01(\tR\fnewlyCounted\x126\n" +
 	"\bexcluded\x18\x06 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x126\n" +
-	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"M\n" +
+	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\x12\x1a\n" +
+	"\bdecision\x18\b \x01(\tR\bdecision\"M\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
@@ -7868,9 +7918,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x12ReportPartResponse\"3\n" +
 	"\x10ListPartsRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
-	"transferId\"A\n" +
+	"transferId\"\xdf\x01\n" +
 	"\x11ListPartsResponse\x12,\n" +
-	"\x05parts\x18\x01 \x03(\v2\x16.maodian.store.v1.PartR\x05parts\"p\n" +
+	"\x05parts\x18\x01 \x03(\v2\x16.maodian.store.v1.PartR\x05parts\x12\x1a\n" +
+	"\bdecision\x18\x02 \x01(\tR\bdecision\x12\x14\n" +
+	"\x05rules\x18\x03 \x01(\tR\x05rules\x12\x12\n" +
+	"\x04tier\x18\x04 \x01(\tR\x04tier\x126\n" +
+	"\bexcluded\x18\x05 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x06 \x01(\tR\n" +
+	"checkpoint\"p\n" +
 	"\x15FinishTransferRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x126\n" +
@@ -8290,115 +8347,116 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	119, // 60: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
 	66,  // 61: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
 	66,  // 62: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	36,  // 63: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	119, // 64: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	76,  // 65: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 66: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	119, // 67: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	119, // 68: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	79,  // 69: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	80,  // 70: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	81,  // 71: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	82,  // 72: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	83,  // 73: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	84,  // 74: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	85,  // 75: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	86,  // 76: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	78,  // 77: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	77,  // 78: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	119, // 79: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 80: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 81: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	119, // 82: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 83: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	119, // 84: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 85: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	119, // 86: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	119, // 87: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	119, // 88: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	119, // 89: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	119, // 90: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	76,  // 91: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	85,  // 92: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	97,  // 93: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	85,  // 94: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	76,  // 95: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	105, // 96: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	106, // 97: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	119, // 98: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 99: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 100: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 101: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 102: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 103: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 104: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 105: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 106: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 107: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	37,  // 108: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	40,  // 109: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	43,  // 110: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	45,  // 111: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	74,  // 112: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	87,  // 113: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	89,  // 114: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	93,  // 115: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	47,  // 116: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	49,  // 117: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	51,  // 118: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	91,  // 119: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	53,  // 120: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	56,  // 121: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	59,  // 122: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	62,  // 123: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	64,  // 124: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	67,  // 125: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	69,  // 126: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	71,  // 127: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	95,  // 128: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	98,  // 129: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	100, // 130: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	102, // 131: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	104, // 132: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 133: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 134: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 135: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 136: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 137: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 138: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 139: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 140: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 141: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	39,  // 142: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	41,  // 143: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	44,  // 144: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	46,  // 145: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	75,  // 146: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	88,  // 147: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	90,  // 148: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	94,  // 149: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	48,  // 150: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	50,  // 151: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	52,  // 152: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	92,  // 153: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	54,  // 154: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	58,  // 155: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	61,  // 156: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	63,  // 157: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	65,  // 158: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	68,  // 159: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	70,  // 160: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	72,  // 161: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	96,  // 162: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	99,  // 163: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	101, // 164: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	103, // 165: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	107, // 166: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	133, // [133:167] is the sub-list for method output_type
-	99,  // [99:133] is the sub-list for method input_type
-	99,  // [99:99] is the sub-list for extension type_name
-	99,  // [99:99] is the sub-list for extension extendee
-	0,   // [0:99] is the sub-list for field type_name
+	23,  // 63: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
+	36,  // 64: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	119, // 65: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	76,  // 66: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 67: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	119, // 68: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	119, // 69: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	79,  // 70: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	80,  // 71: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	81,  // 72: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	82,  // 73: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	83,  // 74: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	84,  // 75: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	85,  // 76: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	86,  // 77: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	78,  // 78: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	77,  // 79: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	119, // 80: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 81: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 82: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	119, // 83: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 84: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	119, // 85: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	119, // 86: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	119, // 87: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	119, // 88: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	119, // 89: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	119, // 90: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	119, // 91: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	76,  // 92: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	85,  // 93: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	97,  // 94: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	85,  // 95: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	76,  // 96: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	105, // 97: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	106, // 98: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	119, // 99: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 100: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 101: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 102: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 103: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 104: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 105: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 106: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 107: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 108: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	37,  // 109: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	40,  // 110: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	43,  // 111: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	45,  // 112: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	74,  // 113: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	87,  // 114: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	89,  // 115: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	93,  // 116: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	47,  // 117: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	49,  // 118: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	51,  // 119: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	91,  // 120: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	53,  // 121: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	56,  // 122: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	59,  // 123: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	62,  // 124: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	64,  // 125: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	67,  // 126: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	69,  // 127: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	71,  // 128: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	95,  // 129: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	98,  // 130: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	100, // 131: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	102, // 132: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	104, // 133: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 134: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 135: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 136: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 137: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 138: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 139: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 140: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 141: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 142: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	39,  // 143: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	41,  // 144: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	44,  // 145: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	46,  // 146: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	75,  // 147: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	88,  // 148: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	90,  // 149: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	94,  // 150: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	48,  // 151: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	50,  // 152: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	52,  // 153: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	92,  // 154: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	54,  // 155: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	58,  // 156: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	61,  // 157: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	63,  // 158: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	65,  // 159: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	68,  // 160: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	70,  // 161: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	72,  // 162: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	96,  // 163: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	99,  // 164: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	101, // 165: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	103, // 166: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	107, // 167: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	134, // [134:168] is the sub-list for method output_type
+	100, // [100:134] is the sub-list for method input_type
+	100, // [100:100] is the sub-list for extension type_name
+	100, // [100:100] is the sub-list for extension extendee
+	0,   // [0:100] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }

@@ -259,6 +259,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: decision
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Decision
+    - name: decisionID
+      type:
+        scalar: string
     - name: excluded
       type:
         list:
@@ -1256,6 +1259,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: bytesPerSecond
+      type:
+        scalar: numeric
+    - name: peoplePerObject
       type:
         scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferManifest

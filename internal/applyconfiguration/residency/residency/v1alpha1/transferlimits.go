@@ -16,6 +16,8 @@ type TransferLimitsApplyConfiguration struct {
 	// bytesPerSecond is the rate of the whole transfer, on average. Unset means as fast as the
 	// destination takes it.
 	BytesPerSecond *int64 `json:"bytesPerSecond,omitempty"`
+	// peoplePerObject is how many people one object holds at most. Unset means 2000.
+	PeoplePerObject *int32 `json:"peoplePerObject,omitempty"`
 }
 
 // TransferLimitsApplyConfiguration constructs a declarative configuration of the TransferLimits type for use with
@@ -37,5 +39,13 @@ func (b *TransferLimitsApplyConfiguration) WithBytes(value int64) *TransferLimit
 // If called multiple times, the BytesPerSecond field is set to the value of the last call.
 func (b *TransferLimitsApplyConfiguration) WithBytesPerSecond(value int64) *TransferLimitsApplyConfiguration {
 	b.BytesPerSecond = &value
+	return b
+}
+
+// WithPeoplePerObject sets the PeoplePerObject field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PeoplePerObject field is set to the value of the last call.
+func (b *TransferLimitsApplyConfiguration) WithPeoplePerObject(value int32) *TransferLimitsApplyConfiguration {
+	b.PeoplePerObject = &value
 	return b
 }
