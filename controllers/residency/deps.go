@@ -86,6 +86,7 @@ func SetupWithManager(m ctrl.Manager, d Deps) error {
 		(&ExceptionReconciler{d}).setup(m),
 		(&HoldReconciler{d}).setup(m),
 		(&TransferReconciler{d}).setup(m),
+		(&ScheduleReconciler{d}).setup(m),
 	)
 }
 

@@ -37,6 +37,7 @@ var (
 	proof  = &fakeEvidence{}
 	gauges = prometheus.NewRegistry()
 	now    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	clock  = clocktesting.NewFakePassiveClock(now)
 )
 
 const (
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func wire(r *envtestrig.Rig, m ctrl.Manager) error {
-	c, clock := m.GetClient(), clocktesting.NewFakePassiveClock(now)
+	c := m.GetClient()
 	var ids atomic.Int64
 	prover, err := proving.NewProver(r.Config, envtestrig.Prober)
 	if err != nil {

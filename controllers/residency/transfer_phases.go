@@ -26,6 +26,21 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
 
+// expire ends a transfer that had not started by its time. The Job is looked for first: one
+// that was made is followed, even where a crash kept the status from saying so.
+func (r *TransferReconciler) expire(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	t, err := s.transfer, error(nil)
+	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
+		return nil, err
+	}
+	by, now := t.Spec.StartByTime, r.Clock.Now()
+	if s.started() || by.IsZero() || now.Before(by.Time) {
+		return nil, nil
+	}
+	t.Status.CompletionTime, t.Status.Reserved = metav1.NewTime(now), residencyv1.TransferReservation{}
+	return conditions.Stall(residencyv1.ReasonStartByTimePassed, "had not started by %s, and will not any more; status.refusals tells what was in its way, if a rule was", stamp(by.Time)), nil
+}
+
 func (r *TransferReconciler) gather(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
 	t, err := s.transfer, error(nil)
 	if s.policy, err = gather.Policy(ctx, r.Client, t.Namespace); err != nil {
@@ -35,9 +50,6 @@ func (r *TransferReconciler) gather(ctx context.Context, s *transferScope) (*con
 		return nil, err
 	}
 	if s.mechanism, err = gather.Find[residencyv1.TransferMechanism](ctx, r.Client, t.Namespace, t.Spec.MechanismRef.Name); err != nil {
-		return nil, err
-	}
-	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
 		return nil, err
 	}
 	var holds residencyv1.RegulatoryHoldList
@@ -263,20 +275,23 @@ func getTransfer(ctx context.Context, c storev1connect.ControlServiceClient, id 
 	return answer.GetTransfer(), err
 }
 
-// wait tells when to look again at what cannot be watched.
-func (s *transferScope) wait() time.Duration {
+// wait tells when to look again at what cannot be watched, and at the time by which the
+// transfer must have started.
+func (s *transferScope) wait(now time.Time) time.Duration {
 	st := s.transfer.Status
 	switch {
 	case !st.CompletionTime.IsZero():
 		return 0
 	case s.reserved:
 		return atOnce
-	case s.started() || !st.StartTime.IsZero():
+	case s.started():
 		return applying.Jitter(s.transfer.UID, followInterval)
-	case st.Decision == residencyv1.DecisionRefused: // people may agree or withdraw
-		return applying.Jitter(s.transfer.UID, policyInterval)
 	}
-	return applying.Jitter(s.transfer.UID, retryInterval)
+	by := next(now, s.transfer.Spec.StartByTime.Time)
+	if st.Decision == residencyv1.DecisionRefused { // people may agree or withdraw
+		return applying.Sooner(by, applying.Jitter(s.transfer.UID, policyInterval))
+	}
+	return applying.Sooner(by, applying.Jitter(s.transfer.UID, retryInterval))
 }
 
 const (

@@ -101,6 +101,7 @@ var ruleCases = []struct {
 	{kind: "LeadModel", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "Audience", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "SendHold", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
+	{kind: "TransferSchedule", message: name36, accept: m{"metadata.name": strings.Repeat("a", 36)}, reject: m{"metadata.name": strings.Repeat("a", 37)}},
 	{kind: "DataTransfer", message: name50, accept: m{"metadata.name": strings.Repeat("a", 50)}, reject: m{"metadata.name": strings.Repeat("a", 51)}},
 	{kind: "PushCampaign", message: name50, accept: m{"metadata.name": strings.Repeat("a", 50)}, reject: m{"metadata.name": strings.Repeat("a", 51)}},
 	{kind: "ConsentStore", message: name40, accept: m{"metadata.name": strings.Repeat("a", 40)}, reject: m{"metadata.name": strings.Repeat("a", 41)}},
@@ -158,6 +159,14 @@ var ruleCases = []struct {
 	{kind: "DataTransfer", message: "`sftp` must be set when `type` is SFTP, and only then", old: server, accept: server, reject: m{"spec.destination.sftp": nil}},
 	{kind: "DataTransfer", message: "must be a network, as 203.0.113.0/24", old: networks("2001:db8::/32"), accept: networks("2001:db8::/32"), reject: networks("203.0.113.0/33")},
 
+	// TransferSchedule; its template has the rules of a DataTransfer but for the one about changes.
+	{kind: "TransferSchedule", message: "`startByTime` may not be set: the schedule sets it", accept: m{"spec.schedule": "0 9 * * 2"}, reject: m{"spec.template.spec.startByTime": "2027-01-01T00:00:00Z"}},
+	{kind: "TransferSchedule", message: "`reviewByTime` must be later than `completedTime`", accept: m{}, reject: m{"spec.template.spec.impactAssessment": assessed("2026-01-01T00:00:00Z")["spec.impactAssessment"]}},
+	{kind: "TransferSchedule", message: "`s3` must be set when `type` is S3, and only then", accept: m{}, reject: m{"spec.template.spec.destination.s3": nil}},
+	{kind: "TransferSchedule", message: "`https` must be set when `type` is HTTPS, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "HTTPS"}},
+	{kind: "TransferSchedule", message: "`sftp` must be set when `type` is SFTP, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "SFTP"}},
+	{kind: "TransferSchedule", message: "must be a network, as 203.0.113.0/24", accept: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/24"}}, reject: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/33"}}},
+
 	// TransferMechanism.
 	{kind: "TransferMechanism", message: "`type` may not change", accept: m{"spec.state": "Suspended"}, reject: m{"spec.type": "Certification"}},
 	{kind: "TransferMechanism", message: "`reference` may not change", accept: m{}, reject: m{"spec.reference": "SC-2026-0043"}},
@@ -209,6 +218,7 @@ const (
 	name63 = "hold at most 63 letters"
 	name50 = "hold at most 50 letters"
 	name40 = "hold at most 40 letters"
+	name36 = "hold at most 36 letters"
 )
 
 var (

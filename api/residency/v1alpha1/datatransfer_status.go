@@ -32,6 +32,10 @@ const (
 	// when a hold stopped the transfer midway; the manifest tells what had left.
 	ReasonTransferStopped metav1alpha1.ConditionReason = "TransferStopped"
 
+	// ReasonStartByTimePassed is used with Ready (False), Complete (False) and Stalled (True)
+	// when `spec.startByTime` came and the transfer had not started; nothing left.
+	ReasonStartByTimePassed metav1alpha1.ConditionReason = "StartByTimePassed"
+
 	// ReasonDestinationUnreachable is used with Ready (False) when the destination does not
 	// take what is sent.
 	ReasonDestinationUnreachable metav1alpha1.ConditionReason = "DestinationUnreachable"

@@ -180,6 +180,11 @@ type DataTransferSpec struct {
 	// +kubebuilder:validation:MaxItems=8
 	EncryptFor []AgeRecipient `json:"encryptFor,omitempty"`
 
+	// startByTime is until when the transfer may start. One that was refused until then, or waits
+	// for something, ends. Unset means that it may start whenever nothing refuses it any more.
+	// +optional
+	StartByTime metav1.Time `json:"startByTime,omitempty,omitzero"`
+
 	// limits bound what is written. Unset sets no bound.
 	// +optional
 	Limits TransferLimits `json:"limits,omitempty,omitzero"`

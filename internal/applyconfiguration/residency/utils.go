@@ -133,6 +133,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.TransferRecipientApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferReservation"):
 		return &residencyv1alpha1.TransferReservationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferSchedule"):
+		return &residencyv1alpha1.TransferScheduleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferScheduleSpec"):
+		return &residencyv1alpha1.TransferScheduleSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferScheduleStatus"):
+		return &residencyv1alpha1.TransferScheduleStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferTemplate"):
+		return &residencyv1alpha1.TransferTemplateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Violation"):
 		return &residencyv1alpha1.ViolationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ViolationSummary"):

@@ -233,6 +233,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: recipient
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferRecipient
+    - name: startByTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: storeRef
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
@@ -1379,6 +1382,88 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sensitive
       type:
         scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferSchedule
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleSpec
+    - name: status
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleStatus
+      default:
+        observedGeneration: -1
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleSpec
+  map:
+    fields:
+    - name: historyLimit
+      type:
+        scalar: numeric
+    - name: schedule
+      type:
+        scalar: string
+    - name: startingDeadlineSeconds
+      type:
+        scalar: numeric
+    - name: suspend
+      type:
+        scalar: boolean
+    - name: template
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferTemplate
+    - name: timeZone
+      type:
+        scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: lastDecision
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Decision
+    - name: lastRefusals
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: lastScheduleTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastSuccessfulTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastTransfer
+      type:
+        scalar: string
+    - name: nextScheduleTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferTemplate
+  map:
+    fields:
+    - name: spec
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransferSpec
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Violation
   map:
     fields:

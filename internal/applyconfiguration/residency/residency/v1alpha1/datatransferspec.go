@@ -8,6 +8,7 @@ package v1alpha1
 import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1alpha1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // DataTransferSpecApplyConfiguration represents a declarative configuration of the DataTransferSpec type for use
@@ -54,6 +55,9 @@ type DataTransferSpecApplyConfiguration struct {
 	// encryptFor lists the age recipients that alone can read the objects, as `age-keygen` prints
 	// them. Unset means that they are not encrypted beyond the connection.
 	EncryptFor []residencyv1alpha1.AgeRecipient `json:"encryptFor,omitempty"`
+	// startByTime is until when the transfer may start. One that was refused until then, or waits
+	// for something, ends. Unset means that it may start whenever nothing refuses it any more.
+	StartByTime *v1.Time `json:"startByTime,omitempty"`
 	// limits bound what is written. Unset sets no bound.
 	Limits *TransferLimitsApplyConfiguration `json:"limits,omitempty"`
 }
@@ -195,6 +199,14 @@ func (b *DataTransferSpecApplyConfiguration) WithEncryptFor(values ...residencyv
 	for i := range values {
 		b.EncryptFor = append(b.EncryptFor, values[i])
 	}
+	return b
+}
+
+// WithStartByTime sets the StartByTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StartByTime field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithStartByTime(value v1.Time) *DataTransferSpecApplyConfiguration {
+	b.StartByTime = &value
 	return b
 }
 
