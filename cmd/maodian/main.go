@@ -64,8 +64,10 @@ func (a *arguments) flags(part string) *flag.FlagSet {
 		fs.Int64Var(&a.audit.Accounted, "reconcile-accounted", 0, "how many people must be sent to or unknown; 0: any number")
 		fs.Int64Var(&a.audit.MostUnknown, "reconcile-unknown", -1, "how many outcomes may be unknown at most; negative: any number")
 	case "officer":
-		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer, erase or import")
-		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request")
+		fs.StringVar(&a.task.Do, "do", "", "requests, access, answer, erase, import, recipients, tell or acknowledge")
+		fs.StringVar(&a.task.Reference, "reference", "", "reference of an open request, or of a letter to a recipient")
+		fs.StringVar(&a.task.Recipient, "recipient", "", "who must be told of people")
+		fs.StringVar(&a.task.Answer, "answer", "", "reference of the recipient's answer to a letter")
 		fs.StringVar(&a.task.Outcome, "outcome", "", "what became of it: Done or Refused")
 		fs.StringVar(&a.task.Account, "account", "", "the WeChatAccount that an openid belongs to")
 		fs.StringVar(&a.task.OpenIDFile, "openid-file", "", "file that holds the openid")

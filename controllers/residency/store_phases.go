@@ -234,6 +234,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 	}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
 	r.tellRequests(s)
+	r.tellRecipients(s)
 	cs.Status.Notice = takenNotice(s.answer)
 	return nil, r.settleLedger(ctx, s)
 }

@@ -67,3 +67,22 @@ func TestRequestsOfPeopleShowInNumbers(t *testing.T) {
 		t.Errorf("nothing is open, and due is %v", cs.Status.Requests.NextDueTime)
 	}
 }
+
+// TestRecipientsWhoMustBeToldShowInNumbers: who they are, and how many people it is about.
+func TestRecipientsWhoMustBeToldShowInNumbers(t *testing.T) {
+	ns := rig.Namespace(t, policyName)
+	due := time.Date(2026, 12, 15, 16, 0, 0, 0, time.UTC)
+	s := stores.Of(ns, "brand-store")
+	s.Set(func(s *envtestrig.StoreState) {
+		s.Recipients = []*storev1.RecipientState{{Recipient: "acme-group-crm", Open: "<20", Overdue: "<20", AnyOpen: true, NextDue: timestamppb.New(due)}, {Recipient: "done", Open: "<20", Overdue: "<20"}}
+	})
+	cs := readyStore(t, ns)
+	waitStore(t, cs, string(residencyv1.ConditionRecipientsTold), "True", residencyv1.ReasonRecipientsInTime)
+	if r := cs.Status.Recipients; len(r) != 1 || r[0].Recipient != "acme-group-crm" || r[0].Open != "<20" || !r[0].NextDueTime.Time.Equal(due) {
+		t.Errorf("recipients = %+v", r)
+	}
+	s.Set(func(s *envtestrig.StoreState) { s.Recipients[0].AnyOverdue = true })
+	touch(t, cs)
+	waitStore(t, cs, string(residencyv1.ConditionRecipientsTold), "False", residencyv1.ReasonRecipientsOverdue)
+	waitStore(t, cs, "Ready", "True", residencyv1.ReasonPlacementProven)
+}

@@ -54,6 +54,7 @@ type StoreState struct {
 	Counted, Recent         int64  // people without sensitive data: in the year, and at any recipient
 	Size                    string // of every audience
 	Requests                *storev1.RequestCounts
+	Recipients              []*storev1.RecipientState
 	Invalid                 string // what is wrong with every expression; empty: nothing
 	Plan                    *storev1.Run
 	Declare                 string // state of a transfer once declared
@@ -136,7 +137,7 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 	return &storev1.GetStatusResponse{
 		LedgerId: s.state.LedgerID, Subjects: s.state.Subjects, LogSize: 7, LogRoot: "abcd", SizeBytes: 4096,
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
-		Requests:       s.state.Requests,
+		Requests: s.state.Requests, Recipients: s.state.Recipients,
 		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused || s.state.NoticeRefusal != "",
 		NoticeRefusal: s.state.NoticeRefusal, StaleConsents: s.state.Stale,
 	}, nil

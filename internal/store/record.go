@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/duty"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -123,6 +124,7 @@ type Passed struct {
 	State                                                           string    // Started, Complete, Stopped
 	ConsentAt                                                       time.Time
 	Revision                                                        int64
+	Duty                                                            duty.Duty // the newest since; its kind is empty where the recipient need not be told of anything
 }
 
 // Request is one that the person made.

@@ -113,6 +113,7 @@ type Ledger interface {
 	Import(ctx context.Context, account string, people []ImportedPerson) (Imported, error)
 
 	Rights
+	Duties
 
 	// Verify recomputes the log from its rows, and compares it with everything it signed.
 	Verify(ctx context.Context) (Verified, error)
@@ -135,6 +136,7 @@ type Status struct {
 	Year       int
 	Counter    transfer.Counter
 	Requests   Requests
+	Duties     []RecipientDuties
 
 	// Notice is the newest text that the ledger has taken; zero: none.
 	Notice notice.Version

@@ -18,6 +18,10 @@ const ConditionVolumeReady metav1alpha1.ConditionType = "VolumeReady"
 // answered in time. Only ConsentStore has it.
 const ConditionRequestsAnswered metav1alpha1.ConditionType = "RequestsAnswered"
 
+// ConditionRecipientsTold says whether every recipient of records knows in time who withdrew,
+// was erased or corrected since. Only ConsentStore has it.
+const ConditionRecipientsTold metav1alpha1.ConditionType = "RecipientsTold"
+
 // Reasons of ConsentStore, beside those in api/meta/v1alpha1 and NoEligibleNode.
 const (
 	// ReasonPlacementProven is used with Placed (True), and with Ready (True) when the store
@@ -32,6 +36,12 @@ const (
 
 	// ReasonRequestsOverdue is used with RequestsAnswered (False): at least one is.
 	ReasonRequestsOverdue metav1alpha1.ConditionReason = "RequestsOverdue"
+
+	// ReasonRecipientsInTime is used with RecipientsTold (True): nothing is open past its due date.
+	ReasonRecipientsInTime metav1alpha1.ConditionReason = "RecipientsInTime"
+
+	// ReasonRecipientsOverdue is used with RecipientsTold (False): something is.
+	ReasonRecipientsOverdue metav1alpha1.ConditionReason = "RecipientsOverdue"
 
 	// ReasonClaimNotGrown is used with VolumeReady (False) when the claim may not grow to the
 	// size declared.
@@ -116,6 +126,14 @@ type ConsentStoreStatus struct {
 	// requests counts what people ask about their own data and somebody must answer.
 	// +optional
 	Requests RequestState `json:"requests,omitempty,omitzero"`
+
+	// recipients lists who must be told that people withdrew, were erased or corrected after their
+	// records had left (PIPL Arts. 15, 46, 47).
+	// +optional
+	// +listType=map
+	// +listMapKey=recipient
+	// +kubebuilder:validation:MaxItems=256
+	Recipients []RecipientState `json:"recipients,omitempty"`
 
 	// bundle is the policy view that the store works with.
 	// +optional
@@ -256,6 +274,27 @@ type RequestState struct {
 	Overdue metav1alpha1.PeopleCount `json:"overdue,omitempty"`
 
 	// nextDueTime is until when the oldest open one must be answered. Unset means that none is open.
+	// +optional
+	NextDueTime metav1.Time `json:"nextDueTime,omitempty,omitzero"`
+}
+
+// RecipientState is how far a recipient has been told.
+type RecipientState struct {
+	// recipient is its name in the PrivacyNotice.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Recipient string `json:"recipient,omitempty"`
+
+	// open is of how many people it has not been told.
+	// +optional
+	Open metav1alpha1.PeopleCount `json:"open,omitempty"`
+
+	// overdue is how many of them are past their due date.
+	// +optional
+	Overdue metav1alpha1.PeopleCount `json:"overdue,omitempty"`
+
+	// nextDueTime is until when it must be told of the oldest open one. Unset means that none is open.
 	// +optional
 	NextDueTime metav1.Time `json:"nextDueTime,omitempty,omitzero"`
 }

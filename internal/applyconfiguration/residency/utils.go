@@ -77,6 +77,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.ProcessorIdentityApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProofOfPlacement"):
 		return &residencyv1alpha1.ProofOfPlacementApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RecipientState"):
+		return &residencyv1alpha1.RecipientStateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Refusal"):
 		return &residencyv1alpha1.RefusalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefusedNode"):

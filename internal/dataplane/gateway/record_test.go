@@ -94,6 +94,7 @@ func held() *storev1.Record {
 		PassedOn: []*storev1.PassedOn{{
 			Recipient: "acme-group-crm", DisplayName: "Acme Group AG", Country: "CH", Purpose: "GroupReporting", LegalBasis: "Consent",
 			Fields: []string{"id", "lead.stage"}, At: at(4), State: "Complete", ConsentAt: at(1), NoticeRevision: 2,
+			Duty: "Withdrawn", Told: at(7),
 		}},
 		Requests: []*storev1.RequestEntry{
 			{Kind: "Copy", Received: at(5), Due: at(5), Done: at(5), Outcome: "Done"}, {Kind: "Explanation", Received: at(6), Due: at(30000)},

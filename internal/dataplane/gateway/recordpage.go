@@ -163,7 +163,23 @@ func (t texts) passed(x *storev1.PassedOn) entryView {
 	return entryView{cmp.Or(x.GetDisplayName(), x.GetRecipient()), t.facts(
 		"country", named(t.Countries, x.GetCountry()), "record.when", when(x.GetAt()), "record.purpose", named(t.Purposes, x.GetPurpose()),
 		"record.fields", fields, "record.state", t.word("transfer.", x.GetState()),
-		"record.rests", fmt.Sprintf(t.Text["record.restsOn"], when(x.GetConsentAt()), x.GetNoticeRevision()))}
+		"record.rests", fmt.Sprintf(t.Text["record.restsOn"], when(x.GetConsentAt()), x.GetNoticeRevision()),
+		"record.duty", t.duty(x))}
+}
+
+// duty tells whether the recipient knows by now what has changed.
+func (t texts) duty(x *storev1.PassedOn) string {
+	if x.GetDuty() == "" {
+		return ""
+	}
+	about := t.word("duty.", x.GetDuty())
+	switch {
+	case x.GetAcknowledged() != nil:
+		return fmt.Sprintf(t.Text["duty.acknowledged"], about, when(x.GetAcknowledged()))
+	case x.GetTold() != nil:
+		return fmt.Sprintf(t.Text["duty.told"], about, when(x.GetTold()))
+	}
+	return fmt.Sprintf(t.Text["duty.open"], about)
 }
 
 // beijing is the time of every place in the mainland.

@@ -40,8 +40,10 @@ func (c *Config) Validate() error {
 
 // Task is what to do.
 type Task struct {
-	Do        string // requests, access, answer, erase, import
-	Reference string // of an open request
+	Do        string // requests, access, answer, erase, import, recipients, tell, acknowledge
+	Reference string // of an open request, or of a letter to a recipient
+	Recipient string // who must be told of people
+	Answer    string // reference of the recipient's answer to a letter
 	Outcome   string // of an answer: Done, Refused
 	Account   string // of an openid
 	// OpenIDFile holds an openid and nothing else. It is not an argument, since arguments are
@@ -81,10 +83,14 @@ func (t Task) validate() error {
 		"answer":   {"--reference": t.Reference != "", "--outcome Done or Refused": t.Outcome == "Done" || t.Outcome == "Refused"},
 		"erase":    {"--account and --openid-file": person},
 		"import":   {"--account, --file and --out": t.Account != "" && t.File != "" && t.Out != ""},
+
+		"recipients":  {"--out": t.Out != ""},
+		"tell":        {"--recipient, --reference and --out": t.Recipient != "" && t.Reference != "" && t.Out != ""},
+		"acknowledge": {"--recipient, --reference and --answer": t.Recipient != "" && t.Reference != "" && t.Answer != ""},
 	}
 	need, known := needs[t.Do]
 	if !known {
-		return fmt.Errorf("%w: --do must be requests, access, answer, erase or import", ErrTask)
+		return fmt.Errorf("%w: --do must be requests, access, answer, erase, import, recipients, tell or acknowledge", ErrTask)
 	}
 	for what, given := range need {
 		if !given {
@@ -119,6 +125,8 @@ func (t Task) do(ctx context.Context, c *storeclient.Client) error {
 		return t.write(res.GetRecord())
 	case "import":
 		return t.imports(ctx, c)
+	case "recipients", "tell", "acknowledge":
+		return t.recipients(ctx, c)
 	}
 	return t.erase(ctx, c)
 }

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeclient"
@@ -48,6 +50,44 @@ func (f *fakeDesk) ImportPeople(_ context.Context, r *storev1.ImportPeopleReques
 	return &storev1.ImportPeopleResponse{People: int64(len(r.GetPeople())), Unproved: 1}, f.err
 }
 
+func (f *fakeDesk) ListRecipientDuties(_ context.Context, r *storev1.ListRecipientDutiesRequest) (*storev1.ListRecipientDutiesResponse, error) {
+	f.asked = append(f.asked, r)
+	return &storev1.ListRecipientDutiesResponse{Recipients: []*storev1.RecipientDuties{{Recipient: "crm", Open: 7}}}, f.err
+}
+
+func (f *fakeDesk) TellRecipient(_ context.Context, r *storev1.TellRecipientRequest) (*storev1.TellRecipientResponse, error) {
+	f.asked = append(f.asked, r)
+	since := timestamppb.New(time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC))
+	return &storev1.TellRecipientResponse{Notifications: []*storev1.Notification{{Id: "r-1", Kind: "Withdrawn", Since: since}, {Id: "r-2", Kind: "Erased", Since: since}}}, f.err
+}
+
+func (f *fakeDesk) AcknowledgeLetter(_ context.Context, r *storev1.AcknowledgeLetterRequest) (*storev1.AcknowledgeLetterResponse, error) {
+	f.asked = append(f.asked, r)
+	return &storev1.AcknowledgeLetterResponse{People: 2}, f.err
+}
+
+// TestTell_LeavesNoFileBehindWhatFailed: and asks nothing where the file cannot be written.
+func TestTell_LeavesNoFileBehindWhatFailed(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "letter.jsonl")
+	task := Task{Do: "tell", Recipient: "crm", Reference: "L-1", Out: out}
+	if err := task.do(t.Context(), &storeclient.Client{Officer: &fakeDesk{err: errors.New("away")}}); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file is there: %v", err)
+	}
+	if err := os.WriteFile(out, []byte("another letter"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	desk := &fakeDesk{}
+	if err := task.do(t.Context(), &storeclient.Client{Officer: desk}); err == nil || len(desk.asked) != 0 {
+		t.Errorf("%v, asked %d times", err, len(desk.asked))
+	}
+	if raw, err := os.ReadFile(out); err != nil || string(raw) != "another letter" {
+		t.Errorf("%q, %v", raw, err)
+	}
+}
+
 func TestTasks(t *testing.T) {
 	dir := t.TempDir()
 	who, out := filepath.Join(dir, "openid"), filepath.Join(dir, "out.json")
@@ -63,6 +103,10 @@ func TestTasks(t *testing.T) {
 		"access by a reference": {Task{Do: "access", Reference: "abc", Out: out}, &storev1.FetchRecordRequest{Reference: "abc"}, `"tea"`},
 		"access by an openid":   {Task{Do: "access", Account: "brand", OpenIDFile: who, Out: out}, &storev1.FetchRecordRequest{Account: "brand", OpenId: canary}, `"tea"`},
 		"an answer":             {Task{Do: "answer", Reference: "abc", Outcome: "Refused"}, &storev1.AnswerRequestRequest{Reference: "abc", Outcome: "Refused"}, ""},
+		"recipients":            {Task{Do: "recipients", Out: out}, &storev1.ListRecipientDutiesRequest{}, `"crm"`},
+		"a letter": {Task{Do: "tell", Recipient: "crm", Reference: "L-1", Out: out}, &storev1.TellRecipientRequest{Recipient: "crm", Reference: "L-1"},
+			`{"id":"r-1","kind":"Withdrawn","since":"2026-11-24T04:00:00Z"}` + "\n" + `{"id":"r-2","kind":"Erased","since":"2026-11-24T04:00:00Z"}` + "\n"},
+		"an answer to a letter": {Task{Do: "acknowledge", Recipient: "crm", Reference: "L-1", Answer: "A-1"}, &storev1.AcknowledgeLetterRequest{Recipient: "crm", Letter: "L-1", Reference: "A-1"}, ""},
 		"an erasure":            {Task{Do: "erase", Account: "brand", OpenIDFile: who}, &storev1.RemovePersonRequest{Account: "brand", OpenId: canary}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

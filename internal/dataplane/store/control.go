@@ -38,11 +38,22 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		LedgerId: s.LedgerID, Subjects: subject.People(s.Subjects), LogSize: s.LogSize, LogRoot: hex.EncodeToString(s.LogRoot), SizeBytes: s.SizeBytes,
 		BundleHash: s.ViewHash, BundleIssuedAt: timestamp(s.ViewIssued), Year: int64(s.Year),
 		NonSensitivePersons: subject.People(s.Counter.NonSensitive), SensitivePersons: subject.People(s.Counter.Sensitive),
-		Requests:       requestCountsOf(s.Requests),
+		Requests: requestCountsOf(s.Requests), Recipients: recipientsOf(s.Duties),
 		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, NoticeRefusal: s.NoticeRefusal,
 		StaleConsents: subject.People(s.StaleConsents),
 		VerifierKey:   s.VerifierKey, Checkpoint: s.Checkpoint,
 	}, nil
+}
+
+// recipientsOf rounds: it leaves the region.
+func recipientsOf(list []store.RecipientDuties) []*storev1.RecipientState {
+	var out []*storev1.RecipientState
+	for _, d := range list {
+		out = append(out, &storev1.RecipientState{
+			Recipient: d.Recipient, Open: subject.People(d.Open), Overdue: subject.People(d.Overdue), AnyOpen: d.Open > 0, AnyOverdue: d.Overdue > 0, NextDue: timestamp(d.NextDue),
+		})
+	}
+	return out
 }
 
 // SizeAudience counts an audience.

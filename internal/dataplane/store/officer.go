@@ -93,3 +93,40 @@ func (o *officer) ImportPeople(ctx context.Context, r *storev1.ImportPeopleReque
 	}
 	return &storev1.ImportPeopleResponse{People: out.People, Consents: out.Consents, Unproved: out.Unproved, Contradicted: out.Contradicted}, nil
 }
+
+// ListRecipientDuties counts of whom each recipient must be told.
+func (o *officer) ListRecipientDuties(ctx context.Context, _ *storev1.ListRecipientDutiesRequest) (*storev1.ListRecipientDutiesResponse, error) {
+	all, err := o.ledger.RecipientDuties(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.ListRecipientDutiesResponse{}
+	for _, d := range all {
+		out.Recipients = append(out.Recipients, &storev1.RecipientDuties{
+			Recipient: d.Recipient, Open: d.Open, Overdue: d.Overdue, Told: d.Told, Acknowledged: d.Acknowledged, NextDue: timestamp(d.NextDue),
+		})
+	}
+	return out, nil
+}
+
+// TellRecipient returns a letter.
+func (o *officer) TellRecipient(ctx context.Context, r *storev1.TellRecipientRequest) (*storev1.TellRecipientResponse, error) {
+	lines, err := o.ledger.Tell(ctx, r.GetRecipient(), r.GetReference())
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.TellRecipientResponse{}
+	for _, n := range lines {
+		out.Notifications = append(out.Notifications, &storev1.Notification{Id: n.ID, Kind: string(n.Kind), Since: timestamp(n.Since)})
+	}
+	return out, nil
+}
+
+// AcknowledgeLetter notes the recipient's answer.
+func (o *officer) AcknowledgeLetter(ctx context.Context, r *storev1.AcknowledgeLetterRequest) (*storev1.AcknowledgeLetterResponse, error) {
+	people, err := o.ledger.Acknowledge(ctx, r.GetRecipient(), r.GetLetter(), r.GetReference())
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.AcknowledgeLetterResponse{People: people}, nil
+}

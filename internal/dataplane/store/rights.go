@@ -113,6 +113,7 @@ func recordOf(r store.Record) *storev1.Record {
 		out.PassedOn = append(out.PassedOn, &storev1.PassedOn{
 			Recipient: x.Recipient, DisplayName: x.DisplayName, Country: x.Country, Purpose: x.Purpose, LegalBasis: x.LegalBasis, Mechanism: x.Mechanism,
 			Fields: x.Fields, At: timestamp(x.At), State: x.State, ConsentAt: timestamp(x.ConsentAt), NoticeRevision: x.Revision,
+			Duty: string(x.Duty.Kind), Told: timestamp(x.Duty.Told), Acknowledged: timestamp(x.Duty.Acknowledged),
 		})
 	}
 	for _, x := range r.Requests {

@@ -130,9 +130,9 @@ func codeOf(e *store.Error) connect.Code {
 		return slices.ContainsFunc(list, func(x *store.Error) bool { return e.Is(x) })
 	}
 	switch {
-	case is(store.ErrRunUnknown, store.ErrTransferUnknown, store.ErrPartUnknown, store.ErrGuardianLink, store.ErrNoConsents):
+	case is(store.ErrRunUnknown, store.ErrTransferUnknown, store.ErrPartUnknown, store.ErrGuardianLink, store.ErrNoConsents, store.ErrLetter):
 		return connect.CodeNotFound
-	case is(store.ErrInvalid, store.ErrAudience, store.ErrAsk):
+	case is(store.ErrInvalid, store.ErrAudience, store.ErrAsk, store.ErrReference):
 		return connect.CodeInvalidArgument
 	}
 	return connect.CodeFailedPrecondition

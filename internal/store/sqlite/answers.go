@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/maodian-dev/maodian/internal/domain/duty"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/store"
 )
@@ -78,6 +79,9 @@ func (l *Ledger) Answer(ctx context.Context, reference string, outcome request.O
 			return err
 		}
 		t.log("request answered", x.id, map[string]any{"kind": x.Kind, "account": x.Account, "outcome": outcome})
+		if x.Kind == request.Correction && outcome == request.Done {
+			return t.owe(ctx, x.id, x.id, "", duty.Corrected)
+		}
 		return nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/duty"
 	"github.com/maodian-dev/maodian/internal/store"
 )
 
@@ -163,6 +164,9 @@ func (t *tx) consent(ctx context.Context, id []byte, before consent.State, e con
 		body["evidence"], body["collected"] = e.evidence, e.collected
 	}
 	t.log("consent", id, t.withShown(e.Control, body))
+	if e.Action == consent.Withdrawn && e.recipient != "" {
+		return t.owe(ctx, id, id, e.recipient, duty.Withdrawn)
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/duty"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -75,6 +76,9 @@ func (t *tx) erase(ctx context.Context, id []byte, by consent.Control) error {
 	}
 	const begin = "INSERT INTO erasures (subject_id, place, control, begun_ms) VALUES (?, ?, ?, ?) ON CONFLICT (subject_id) DO UPDATE SET finished_ms = 0"
 	if _, err := t.exec(ctx, begin, id, at, string(by), t.now.UnixMilli()); err != nil {
+		return err
+	}
+	if err := t.owe(ctx, id, nil, "", duty.Erased); err != nil {
 		return err
 	}
 	const empty = "UPDATE subjects SET wrapped = NULL, age_band = '', guardian = '', guardian_revision = 0, created_ms = 0, seen_ms = 0, asked_ms = 0 WHERE id = ?"

@@ -119,6 +119,9 @@ func (l *Ledger) Status(ctx context.Context) (store.Status, error) {
 	if s.Requests, err = requestCounts(ctx, l.read, l.cfg.Clock()); err != nil {
 		return s, err
 	}
+	if s.Duties, err = recipientDuties(ctx, l.read, l.cfg.Clock()); err != nil {
+		return s, err
+	}
 	const q = "SELECT (SELECT count(*) FROM subjects WHERE wrapped IS NOT NULL), (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size())"
 	if err := l.read.QueryRowContext(ctx, q).Scan(&s.Subjects, &s.SizeBytes); err != nil {
 		return s, fmt.Errorf("read status: %w", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
+	"github.com/maodian-dev/maodian/internal/domain/duty"
 	"github.com/maodian-dev/maodian/internal/domain/lead"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/request"
@@ -218,16 +219,22 @@ func (l *Ledger) readStages(ctx context.Context, q querier, id []byte, v *store.
 // readPassed lists the transfers that the person was counted for. Whether the row of one who
 // withdrew after the start still left is not known of each, so it is listed.
 func readPassed(ctx context.Context, q querier, id []byte, v *store.View, r *store.Record) error {
-	const sel = `SELECT t.spec, t.state, t.started_ms, x.consent_ms, x.revision FROM transfers t
-		CROSS JOIN transfer_rows x ON x.transfer_id = t.id AND x.subject_id = ? ORDER BY t.started_ms, t.id` // CROSS: rows are found by transfer
+	const sel = `SELECT t.spec, t.state, t.started_ms, x.consent_ms, x.revision,
+		COALESCE(d.kind, ''), COALESCE(d.since_ms, 0), COALESCE(d.told_ms, 0), COALESCE(d.told_as, ''), COALESCE(d.acked_ms, 0), COALESCE(d.acked_as, '')
+		FROM transfers t CROSS JOIN transfer_rows x ON x.transfer_id = t.id AND x.subject_id = ?1
+		LEFT JOIN duties d ON d.subject_id = ?1 AND d.recipient = t.recipient AND (d.kind, d.since_ms) =
+			(SELECT kind, since_ms FROM duties WHERE subject_id = ?1 AND recipient = t.recipient AND since_ms >= t.started_ms ORDER BY since_ms DESC, kind LIMIT 1)
+		ORDER BY t.started_ms, t.id` // CROSS: rows are found by transfer
 	return each(ctx, q, sel, id, func(rows *sql.Rows) error {
 		var x store.Passed
 		var s store.TransferSpec
 		var body string
-		var began, agreed int64
-		if err := rows.Scan(&body, &x.State, &began, &agreed, &x.Revision); err != nil {
+		var began, agreed, since, told, acknowledged int64
+		d := &x.Duty
+		if err := rows.Scan(&body, &x.State, &began, &agreed, &x.Revision, &d.Kind, &since, &told, &d.ToldAs, &acknowledged, &d.AcknowledgedUnder); err != nil {
 			return err
 		}
+		d.Since, d.Told, d.Acknowledged = at(since), at(told), at(acknowledged)
 		if err := json.Unmarshal([]byte(body), &s); err != nil {
 			return store.ErrCorrupt
 		}
@@ -280,5 +287,8 @@ func (t *tx) correct(ctx context.Context, id []byte, c store.Correction) error {
 		body["band"] = c.Age
 	}
 	t.log("correction", id, body)
+	if err := t.owe(ctx, id, id, "", duty.Corrected); err != nil {
+		return err
+	}
 	return t.note(ctx, id, c.Account, request.Correction, request.Done)
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
-	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/store"
 )
@@ -295,7 +294,7 @@ func (l *Ledger) row(s store.TransferSpec, m store.LeadModel, id []byte, points 
 		var value any
 		switch f {
 		case "id":
-			value = subject.Commitment(l.cfg.Ring.Commit("recipient "+s.Recipient, id)).String()
+			value = l.known(s.Recipient, id)
 		case "tags":
 			value = json.RawMessage(tags)
 		case "lead.score":

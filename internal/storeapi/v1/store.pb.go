@@ -1201,6 +1201,7 @@ type GetStatusResponse struct {
 	NonSensitivePersons string                 `protobuf:"bytes,9,opt,name=non_sensitive_persons,json=nonSensitivePersons,proto3" json:"non_sensitive_persons,omitempty"`
 	SensitivePersons    string                 `protobuf:"bytes,10,opt,name=sensitive_persons,json=sensitivePersons,proto3" json:"sensitive_persons,omitempty"`
 	Requests            *RequestCounts         `protobuf:"bytes,20,opt,name=requests,proto3" json:"requests,omitempty"`
+	Recipients          []*RecipientState      `protobuf:"bytes,24,rep,name=recipients,proto3" json:"recipients,omitempty"`                                // who must be told of somebody
 	NoticeRevision      int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"` // the newest that the ledger has taken; 0: none
 	NoticeContentHash   string                 `protobuf:"bytes,12,opt,name=notice_content_hash,json=noticeContentHash,proto3" json:"notice_content_hash,omitempty"`
 	// The notice pushed last goes back, is another text under a number that people have agreed
@@ -1317,6 +1318,13 @@ func (x *GetStatusResponse) GetSensitivePersons() string {
 func (x *GetStatusResponse) GetRequests() *RequestCounts {
 	if x != nil {
 		return x.Requests
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetRecipients() []*RecipientState {
+	if x != nil {
+		return x.Recipients
 	}
 	return nil
 }
@@ -5227,6 +5235,518 @@ func (x *RequestCounts) GetNextDue() *timestamppb.Timestamp {
 	return nil
 }
 
+// RecipientState is how far one recipient has been told of people who withdrew, were erased
+// or corrected.
+type RecipientState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Open          string                 `protobuf:"bytes,2,opt,name=open,proto3" json:"open,omitempty"`       // people
+	Overdue       string                 `protobuf:"bytes,3,opt,name=overdue,proto3" json:"overdue,omitempty"` // people
+	AnyOpen       bool                   `protobuf:"varint,4,opt,name=any_open,json=anyOpen,proto3" json:"any_open,omitempty"`
+	AnyOverdue    bool                   `protobuf:"varint,5,opt,name=any_overdue,json=anyOverdue,proto3" json:"any_overdue,omitempty"`
+	NextDue       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"` // unset: none is open
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecipientState) Reset() {
+	*x = RecipientState{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecipientState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecipientState) ProtoMessage() {}
+
+func (x *RecipientState) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecipientState.ProtoReflect.Descriptor instead.
+func (*RecipientState) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *RecipientState) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *RecipientState) GetOpen() string {
+	if x != nil {
+		return x.Open
+	}
+	return ""
+}
+
+func (x *RecipientState) GetOverdue() string {
+	if x != nil {
+		return x.Overdue
+	}
+	return ""
+}
+
+func (x *RecipientState) GetAnyOpen() bool {
+	if x != nil {
+		return x.AnyOpen
+	}
+	return false
+}
+
+func (x *RecipientState) GetAnyOverdue() bool {
+	if x != nil {
+		return x.AnyOverdue
+	}
+	return false
+}
+
+func (x *RecipientState) GetNextDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextDue
+	}
+	return nil
+}
+
+type ListRecipientDutiesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecipientDutiesRequest) Reset() {
+	*x = ListRecipientDutiesRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecipientDutiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecipientDutiesRequest) ProtoMessage() {}
+
+func (x *ListRecipientDutiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecipientDutiesRequest.ProtoReflect.Descriptor instead.
+func (*ListRecipientDutiesRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+}
+
+type ListRecipientDutiesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipients    []*RecipientDuties     `protobuf:"bytes,1,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRecipientDutiesResponse) Reset() {
+	*x = ListRecipientDutiesResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRecipientDutiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRecipientDutiesResponse) ProtoMessage() {}
+
+func (x *ListRecipientDutiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRecipientDutiesResponse.ProtoReflect.Descriptor instead.
+func (*ListRecipientDutiesResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *ListRecipientDutiesResponse) GetRecipients() []*RecipientDuties {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+// RecipientDuties are exact: they stay in the region.
+type RecipientDuties struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Open          int64                  `protobuf:"varint,2,opt,name=open,proto3" json:"open,omitempty"`
+	Overdue       int64                  `protobuf:"varint,3,opt,name=overdue,proto3" json:"overdue,omitempty"` // of the open ones
+	Told          int64                  `protobuf:"varint,4,opt,name=told,proto3" json:"told,omitempty"`
+	Acknowledged  int64                  `protobuf:"varint,5,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	NextDue       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecipientDuties) Reset() {
+	*x = RecipientDuties{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecipientDuties) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecipientDuties) ProtoMessage() {}
+
+func (x *RecipientDuties) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecipientDuties.ProtoReflect.Descriptor instead.
+func (*RecipientDuties) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *RecipientDuties) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *RecipientDuties) GetOpen() int64 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *RecipientDuties) GetOverdue() int64 {
+	if x != nil {
+		return x.Overdue
+	}
+	return 0
+}
+
+func (x *RecipientDuties) GetTold() int64 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
+func (x *RecipientDuties) GetAcknowledged() int64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *RecipientDuties) GetNextDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextDue
+	}
+	return nil
+}
+
+type TellRecipientRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // of the letter; again: the same letter
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellRecipientRequest) Reset() {
+	*x = TellRecipientRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellRecipientRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellRecipientRequest) ProtoMessage() {}
+
+func (x *TellRecipientRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellRecipientRequest.ProtoReflect.Descriptor instead.
+func (*TellRecipientRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *TellRecipientRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *TellRecipientRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+type TellRecipientResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notifications []*Notification        `protobuf:"bytes,1,rep,name=notifications,proto3" json:"notifications,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellRecipientResponse) Reset() {
+	*x = TellRecipientResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellRecipientResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellRecipientResponse) ProtoMessage() {}
+
+func (x *TellRecipientResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellRecipientResponse.ProtoReflect.Descriptor instead.
+func (*TellRecipientResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *TellRecipientResponse) GetNotifications() []*Notification {
+	if x != nil {
+		return x.Notifications
+	}
+	return nil
+}
+
+// Notification is one line of a letter.
+type Notification struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`       // that this recipient was given
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`   // Withdrawn, Erased, Corrected
+	Since         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"` // records that were sent later are not meant
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notification) Reset() {
+	*x = Notification{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notification) ProtoMessage() {}
+
+func (x *Notification) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notification.ProtoReflect.Descriptor instead.
+func (*Notification) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *Notification) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Notification) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Notification) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+type AcknowledgeLetterRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Letter        string                 `protobuf:"bytes,2,opt,name=letter,proto3" json:"letter,omitempty"`
+	Reference     string                 `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"` // of the answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeLetterRequest) Reset() {
+	*x = AcknowledgeLetterRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeLetterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeLetterRequest) ProtoMessage() {}
+
+func (x *AcknowledgeLetterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeLetterRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeLetterRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *AcknowledgeLetterRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *AcknowledgeLetterRequest) GetLetter() string {
+	if x != nil {
+		return x.Letter
+	}
+	return ""
+}
+
+func (x *AcknowledgeLetterRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+type AcknowledgeLetterResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	People        int64                  `protobuf:"varint,1,opt,name=people,proto3" json:"people,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeLetterResponse) Reset() {
+	*x = AcknowledgeLetterResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeLetterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeLetterResponse) ProtoMessage() {}
+
+func (x *AcknowledgeLetterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeLetterResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeLetterResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *AcknowledgeLetterResponse) GetPeople() int64 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
 type GetRecordRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -5238,7 +5758,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5250,7 +5770,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5263,7 +5783,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -5296,7 +5816,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5308,7 +5828,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5321,7 +5841,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -5357,7 +5877,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5369,7 +5889,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5382,7 +5902,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Record) GetKnown() bool {
@@ -5519,7 +6039,7 @@ type ShownEntry struct {
 
 func (x *ShownEntry) Reset() {
 	*x = ShownEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5531,7 +6051,7 @@ func (x *ShownEntry) String() string {
 func (*ShownEntry) ProtoMessage() {}
 
 func (x *ShownEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5544,7 +6064,7 @@ func (x *ShownEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
 func (*ShownEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
@@ -5607,7 +6127,7 @@ type GuardianEntry struct {
 
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5619,7 +6139,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5632,7 +6152,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -5709,7 +6229,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5721,7 +6241,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5734,7 +6254,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -5769,7 +6289,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5781,7 +6301,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5794,7 +6314,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *Relation) GetAccount() string {
@@ -5829,7 +6349,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5841,7 +6361,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5854,7 +6374,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Grant) GetAccount() string {
@@ -5896,7 +6416,7 @@ type ConsentEntry struct {
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5908,7 +6428,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5921,7 +6441,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -6006,7 +6526,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6018,7 +6538,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6031,7 +6551,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -6075,13 +6595,16 @@ type PassedOn struct {
 	State          string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"` // Started, Complete, Stopped
 	ConsentAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=consent_at,json=consentAt,proto3" json:"consent_at,omitempty"`
 	NoticeRevision int64                  `protobuf:"varint,11,opt,name=notice_revision,json=noticeRevision,proto3" json:"notice_revision,omitempty"`
+	Duty           string                 `protobuf:"bytes,12,opt,name=duty,proto3" json:"duty,omitempty"` // Withdrawn, Erased, Corrected: the recipient must be told; empty: of nothing
+	Told           *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=told,proto3" json:"told,omitempty"`
+	Acknowledged   *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6093,7 +6616,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6106,7 +6629,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -6186,6 +6709,27 @@ func (x *PassedOn) GetNoticeRevision() int64 {
 	return 0
 }
 
+func (x *PassedOn) GetDuty() string {
+	if x != nil {
+		return x.Duty
+	}
+	return ""
+}
+
+func (x *PassedOn) GetTold() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Told
+	}
+	return nil
+}
+
+func (x *PassedOn) GetAcknowledged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return nil
+}
+
 type RequestEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -6199,7 +6743,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6211,7 +6755,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6224,7 +6768,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -6273,7 +6817,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6285,7 +6829,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6298,7 +6842,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *Interaction) GetKind() string {
@@ -6334,7 +6878,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6346,7 +6890,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6359,7 +6903,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -6399,7 +6943,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6411,7 +6955,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6424,7 +6968,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -6445,7 +6989,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6457,7 +7001,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6470,7 +7014,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -6504,7 +7048,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6516,7 +7060,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6529,7 +7073,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -6556,7 +7100,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6568,7 +7112,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6581,7 +7125,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -6607,7 +7151,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6619,7 +7163,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6632,7 +7176,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -6652,7 +7196,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6664,7 +7208,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6677,7 +7221,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -6704,7 +7248,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6716,7 +7260,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6729,7 +7273,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -6754,7 +7298,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6766,7 +7310,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6779,7 +7323,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 type ListRequestsResponse struct {
@@ -6791,7 +7335,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6803,7 +7347,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6816,7 +7360,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -6837,7 +7381,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6849,7 +7393,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6862,7 +7406,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -6896,7 +7440,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6908,7 +7452,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6921,7 +7465,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -6946,7 +7490,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6958,7 +7502,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6971,7 +7515,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
 }
 
 type FetchRecordRequest struct {
@@ -6985,7 +7529,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6997,7 +7541,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7010,7 +7554,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -7043,7 +7587,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7055,7 +7599,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7068,7 +7612,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -7088,7 +7632,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7100,7 +7644,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7113,7 +7657,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -7140,7 +7684,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7152,7 +7696,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7165,7 +7709,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -7192,7 +7736,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7204,7 +7748,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7217,7 +7761,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -7245,7 +7789,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7257,7 +7801,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7270,7 +7814,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -7307,7 +7851,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7319,7 +7863,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7332,7 +7876,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -7382,7 +7926,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7394,7 +7938,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7407,7 +7951,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -7600,7 +8144,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\xcb\x05\n" +
+	"\x10GetStatusRequest\"\x8d\x06\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -7615,7 +8159,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x15non_sensitive_persons\x18\t \x01(\tR\x13nonSensitivePersons\x12+\n" +
 	"\x11sensitive_persons\x18\n" +
 	" \x01(\tR\x10sensitivePersons\x12;\n" +
-	"\brequests\x18\x14 \x01(\v2\x1f.maodian.store.v1.RequestCountsR\brequests\x12'\n" +
+	"\brequests\x18\x14 \x01(\v2\x1f.maodian.store.v1.RequestCountsR\brequests\x12@\n" +
+	"\n" +
+	"recipients\x18\x18 \x03(\v2 .maodian.store.v1.RecipientStateR\n" +
+	"recipients\x12'\n" +
 	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12.\n" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
@@ -7938,7 +8485,42 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aoverdue\x18\x02 \x01(\tR\aoverdue\x12\x1f\n" +
 	"\vany_overdue\x18\x03 \x01(\bR\n" +
 	"anyOverdue\x125\n" +
-	"\bnext_due\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\"Z\n" +
+	"\bnext_due\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\"\xcf\x01\n" +
+	"\x0eRecipientState\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12\x12\n" +
+	"\x04open\x18\x02 \x01(\tR\x04open\x12\x18\n" +
+	"\aoverdue\x18\x03 \x01(\tR\aoverdue\x12\x19\n" +
+	"\bany_open\x18\x04 \x01(\bR\aanyOpen\x12\x1f\n" +
+	"\vany_overdue\x18\x05 \x01(\bR\n" +
+	"anyOverdue\x125\n" +
+	"\bnext_due\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\"\x1c\n" +
+	"\x1aListRecipientDutiesRequest\"`\n" +
+	"\x1bListRecipientDutiesResponse\x12A\n" +
+	"\n" +
+	"recipients\x18\x01 \x03(\v2!.maodian.store.v1.RecipientDutiesR\n" +
+	"recipients\"\xcc\x01\n" +
+	"\x0fRecipientDuties\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12\x12\n" +
+	"\x04open\x18\x02 \x01(\x03R\x04open\x12\x18\n" +
+	"\aoverdue\x18\x03 \x01(\x03R\aoverdue\x12\x12\n" +
+	"\x04told\x18\x04 \x01(\x03R\x04told\x12\"\n" +
+	"\facknowledged\x18\x05 \x01(\x03R\facknowledged\x125\n" +
+	"\bnext_due\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\"R\n" +
+	"\x14TellRecipientRequest\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"]\n" +
+	"\x15TellRecipientResponse\x12D\n" +
+	"\rnotifications\x18\x01 \x03(\v2\x1e.maodian.store.v1.NotificationR\rnotifications\"d\n" +
+	"\fNotification\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"n\n" +
+	"\x18AcknowledgeLetterRequest\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12\x16\n" +
+	"\x06letter\x18\x02 \x01(\tR\x06letter\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\tR\treference\"3\n" +
+	"\x19AcknowledgeLetterResponse\x12\x16\n" +
+	"\x06people\x18\x01 \x01(\x03R\x06people\"Z\n" +
 	"\x10GetRecordRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
@@ -8012,7 +8594,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\bcampaign\x18\x01 \x01(\tR\bcampaign\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12*\n" +
 	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
-	"\aoutcome\x18\x04 \x01(\tR\aoutcome\"\xfc\x02\n" +
+	"\aoutcome\x18\x04 \x01(\tR\aoutcome\"\x80\x04\n" +
 	"\bPassedOn\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\tR\trecipient\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
@@ -8027,7 +8609,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"consent_at\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tconsentAt\x12'\n" +
-	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\"\xd2\x01\n" +
+	"\x0fnotice_revision\x18\v \x01(\x03R\x0enoticeRevision\x12\x12\n" +
+	"\x04duty\x18\f \x01(\tR\x04duty\x12.\n" +
+	"\x04told\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x04told\x12>\n" +
+	"\facknowledged\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\facknowledged\"\xd2\x01\n" +
 	"\fRequestEntry\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x126\n" +
 	"\breceived\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breceived\x12,\n" +
@@ -8140,13 +8725,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"ReportPart\x12#.maodian.store.v1.ReportPartRequest\x1a$.maodian.store.v1.ReportPartResponse\x12T\n" +
 	"\tListParts\x12\".maodian.store.v1.ListPartsRequest\x1a#.maodian.store.v1.ListPartsResponse\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x03\n" +
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xaf\x06\n" +
 	"\x0eOfficerService\x12]\n" +
 	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
 	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
 	"\vFetchRecord\x12$.maodian.store.v1.FetchRecordRequest\x1a%.maodian.store.v1.FetchRecordResponse\x12]\n" +
 	"\fRemovePerson\x12%.maodian.store.v1.RemovePersonRequest\x1a&.maodian.store.v1.RemovePersonResponse\x12]\n" +
-	"\fImportPeople\x12%.maodian.store.v1.ImportPeopleRequest\x1a&.maodian.store.v1.ImportPeopleResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
+	"\fImportPeople\x12%.maodian.store.v1.ImportPeopleRequest\x1a&.maodian.store.v1.ImportPeopleResponse\x12r\n" +
+	"\x13ListRecipientDuties\x12,.maodian.store.v1.ListRecipientDutiesRequest\x1a-.maodian.store.v1.ListRecipientDutiesResponse\x12`\n" +
+	"\rTellRecipient\x12&.maodian.store.v1.TellRecipientRequest\x1a'.maodian.store.v1.TellRecipientResponse\x12l\n" +
+	"\x11AcknowledgeLetter\x12*.maodian.store.v1.AcknowledgeLetterRequest\x1a+.maodian.store.v1.AcknowledgeLetterResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
 
 var (
 	file_maodian_store_v1_store_proto_rawDescOnce sync.Once
@@ -8160,303 +8748,326 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 128)
 var file_maodian_store_v1_store_proto_goTypes = []any{
-	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
-	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
-	(*Notice)(nil),                   // 2: maodian.store.v1.Notice
-	(*Purpose)(nil),                  // 3: maodian.store.v1.Purpose
-	(*Recipient)(nil),                // 4: maodian.store.v1.Recipient
-	(*Hold)(nil),                     // 5: maodian.store.v1.Hold
-	(*Mechanism)(nil),                // 6: maodian.store.v1.Mechanism
-	(*LeadModel)(nil),                // 7: maodian.store.v1.LeadModel
-	(*LeadRule)(nil),                 // 8: maodian.store.v1.LeadRule
-	(*LeadStage)(nil),                // 9: maodian.store.v1.LeadStage
-	(*SendHold)(nil),                 // 10: maodian.store.v1.SendHold
-	(*PushBundleRequest)(nil),        // 11: maodian.store.v1.PushBundleRequest
-	(*PushBundleResponse)(nil),       // 12: maodian.store.v1.PushBundleResponse
-	(*GetStatusRequest)(nil),         // 13: maodian.store.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),        // 14: maodian.store.v1.GetStatusResponse
-	(*SizeAudienceRequest)(nil),      // 15: maodian.store.v1.SizeAudienceRequest
-	(*SizeAudienceResponse)(nil),     // 16: maodian.store.v1.SizeAudienceResponse
-	(*RunSpec)(nil),                  // 17: maodian.store.v1.RunSpec
-	(*PlanRunRequest)(nil),           // 18: maodian.store.v1.PlanRunRequest
-	(*PlanRunResponse)(nil),          // 19: maodian.store.v1.PlanRunResponse
-	(*GetRunRequest)(nil),            // 20: maodian.store.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 21: maodian.store.v1.GetRunResponse
-	(*Run)(nil),                      // 22: maodian.store.v1.Run
-	(*Excluded)(nil),                 // 23: maodian.store.v1.Excluded
-	(*GetTransferFactsRequest)(nil),  // 24: maodian.store.v1.GetTransferFactsRequest
-	(*GetTransferFactsResponse)(nil), // 25: maodian.store.v1.GetTransferFactsResponse
-	(*GetCountersRequest)(nil),       // 26: maodian.store.v1.GetCountersRequest
-	(*GetCountersResponse)(nil),      // 27: maodian.store.v1.GetCountersResponse
-	(*Persons)(nil),                  // 28: maodian.store.v1.Persons
-	(*TransferSpec)(nil),             // 29: maodian.store.v1.TransferSpec
-	(*DeclareTransferRequest)(nil),   // 30: maodian.store.v1.DeclareTransferRequest
-	(*DeclareTransferResponse)(nil),  // 31: maodian.store.v1.DeclareTransferResponse
-	(*GetTransferRequest)(nil),       // 32: maodian.store.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),      // 33: maodian.store.v1.GetTransferResponse
-	(*Transfer)(nil),                 // 34: maodian.store.v1.Transfer
-	(*Refusal)(nil),                  // 35: maodian.store.v1.Refusal
-	(*Manifest)(nil),                 // 36: maodian.store.v1.Manifest
-	(*RecordEventRequest)(nil),       // 37: maodian.store.v1.RecordEventRequest
-	(*SubscriptionAnswer)(nil),       // 38: maodian.store.v1.SubscriptionAnswer
-	(*RecordEventResponse)(nil),      // 39: maodian.store.v1.RecordEventResponse
-	(*GetPreferencesRequest)(nil),    // 40: maodian.store.v1.GetPreferencesRequest
-	(*GetPreferencesResponse)(nil),   // 41: maodian.store.v1.GetPreferencesResponse
-	(*Choice)(nil),                   // 42: maodian.store.v1.Choice
-	(*RecordShownRequest)(nil),       // 43: maodian.store.v1.RecordShownRequest
-	(*RecordShownResponse)(nil),      // 44: maodian.store.v1.RecordShownResponse
-	(*RecordChoicesRequest)(nil),     // 45: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),    // 46: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),       // 47: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),      // 48: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),   // 49: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),  // 50: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),    // 51: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),   // 52: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),             // 53: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 54: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 55: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 56: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 57: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 58: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 59: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 60: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 61: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 62: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 63: maodian.store.v1.StartTransferResponse
-	(*LeasePartRequest)(nil),         // 64: maodian.store.v1.LeasePartRequest
-	(*LeasePartResponse)(nil),        // 65: maodian.store.v1.LeasePartResponse
-	(*Part)(nil),                     // 66: maodian.store.v1.Part
-	(*ReportPartRequest)(nil),        // 67: maodian.store.v1.ReportPartRequest
-	(*ReportPartResponse)(nil),       // 68: maodian.store.v1.ReportPartResponse
-	(*ListPartsRequest)(nil),         // 69: maodian.store.v1.ListPartsRequest
-	(*ListPartsResponse)(nil),        // 70: maodian.store.v1.ListPartsResponse
-	(*FinishTransferRequest)(nil),    // 71: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 72: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),            // 73: maodian.store.v1.RequestCounts
-	(*GetRecordRequest)(nil),         // 74: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),        // 75: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                   // 76: maodian.store.v1.Record
-	(*ShownEntry)(nil),               // 77: maodian.store.v1.ShownEntry
-	(*GuardianEntry)(nil),            // 78: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),             // 79: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                 // 80: maodian.store.v1.Relation
-	(*Grant)(nil),                    // 81: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),             // 82: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),             // 83: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                 // 84: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),             // 85: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),              // 86: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),     // 87: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),    // 88: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),       // 89: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),      // 90: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),        // 91: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),       // 92: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),       // 93: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),      // 94: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),      // 95: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 96: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),              // 97: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),     // 98: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),    // 99: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),       // 100: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),      // 101: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),      // 102: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),     // 103: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),      // 104: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),           // 105: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),          // 106: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),     // 107: maodian.store.v1.ImportPeopleResponse
-	nil,                              // 108: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 109: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 110: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 111: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 112: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 113: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 114: maodian.store.v1.Notice.StoragePlaceTextEntry
-	nil,                              // 115: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 116: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 117: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 118: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 119: google.protobuf.Timestamp
+	(*Bundle)(nil),                      // 0: maodian.store.v1.Bundle
+	(*Policy)(nil),                      // 1: maodian.store.v1.Policy
+	(*Notice)(nil),                      // 2: maodian.store.v1.Notice
+	(*Purpose)(nil),                     // 3: maodian.store.v1.Purpose
+	(*Recipient)(nil),                   // 4: maodian.store.v1.Recipient
+	(*Hold)(nil),                        // 5: maodian.store.v1.Hold
+	(*Mechanism)(nil),                   // 6: maodian.store.v1.Mechanism
+	(*LeadModel)(nil),                   // 7: maodian.store.v1.LeadModel
+	(*LeadRule)(nil),                    // 8: maodian.store.v1.LeadRule
+	(*LeadStage)(nil),                   // 9: maodian.store.v1.LeadStage
+	(*SendHold)(nil),                    // 10: maodian.store.v1.SendHold
+	(*PushBundleRequest)(nil),           // 11: maodian.store.v1.PushBundleRequest
+	(*PushBundleResponse)(nil),          // 12: maodian.store.v1.PushBundleResponse
+	(*GetStatusRequest)(nil),            // 13: maodian.store.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),           // 14: maodian.store.v1.GetStatusResponse
+	(*SizeAudienceRequest)(nil),         // 15: maodian.store.v1.SizeAudienceRequest
+	(*SizeAudienceResponse)(nil),        // 16: maodian.store.v1.SizeAudienceResponse
+	(*RunSpec)(nil),                     // 17: maodian.store.v1.RunSpec
+	(*PlanRunRequest)(nil),              // 18: maodian.store.v1.PlanRunRequest
+	(*PlanRunResponse)(nil),             // 19: maodian.store.v1.PlanRunResponse
+	(*GetRunRequest)(nil),               // 20: maodian.store.v1.GetRunRequest
+	(*GetRunResponse)(nil),              // 21: maodian.store.v1.GetRunResponse
+	(*Run)(nil),                         // 22: maodian.store.v1.Run
+	(*Excluded)(nil),                    // 23: maodian.store.v1.Excluded
+	(*GetTransferFactsRequest)(nil),     // 24: maodian.store.v1.GetTransferFactsRequest
+	(*GetTransferFactsResponse)(nil),    // 25: maodian.store.v1.GetTransferFactsResponse
+	(*GetCountersRequest)(nil),          // 26: maodian.store.v1.GetCountersRequest
+	(*GetCountersResponse)(nil),         // 27: maodian.store.v1.GetCountersResponse
+	(*Persons)(nil),                     // 28: maodian.store.v1.Persons
+	(*TransferSpec)(nil),                // 29: maodian.store.v1.TransferSpec
+	(*DeclareTransferRequest)(nil),      // 30: maodian.store.v1.DeclareTransferRequest
+	(*DeclareTransferResponse)(nil),     // 31: maodian.store.v1.DeclareTransferResponse
+	(*GetTransferRequest)(nil),          // 32: maodian.store.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),         // 33: maodian.store.v1.GetTransferResponse
+	(*Transfer)(nil),                    // 34: maodian.store.v1.Transfer
+	(*Refusal)(nil),                     // 35: maodian.store.v1.Refusal
+	(*Manifest)(nil),                    // 36: maodian.store.v1.Manifest
+	(*RecordEventRequest)(nil),          // 37: maodian.store.v1.RecordEventRequest
+	(*SubscriptionAnswer)(nil),          // 38: maodian.store.v1.SubscriptionAnswer
+	(*RecordEventResponse)(nil),         // 39: maodian.store.v1.RecordEventResponse
+	(*GetPreferencesRequest)(nil),       // 40: maodian.store.v1.GetPreferencesRequest
+	(*GetPreferencesResponse)(nil),      // 41: maodian.store.v1.GetPreferencesResponse
+	(*Choice)(nil),                      // 42: maodian.store.v1.Choice
+	(*RecordShownRequest)(nil),          // 43: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),         // 44: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),        // 45: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),       // 46: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),          // 47: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),         // 48: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),      // 49: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),     // 50: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),       // 51: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),      // 52: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),                // 53: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),               // 54: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                      // 55: maodian.store.v1.Permit
+	(*ReportRequest)(nil),               // 56: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                     // 57: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),              // 58: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),            // 59: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                    // 60: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),           // 61: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),        // 62: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),       // 63: maodian.store.v1.StartTransferResponse
+	(*LeasePartRequest)(nil),            // 64: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),           // 65: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                        // 66: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),           // 67: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),          // 68: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),            // 69: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),           // 70: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),       // 71: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),      // 72: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),               // 73: maodian.store.v1.RequestCounts
+	(*RecipientState)(nil),              // 74: maodian.store.v1.RecipientState
+	(*ListRecipientDutiesRequest)(nil),  // 75: maodian.store.v1.ListRecipientDutiesRequest
+	(*ListRecipientDutiesResponse)(nil), // 76: maodian.store.v1.ListRecipientDutiesResponse
+	(*RecipientDuties)(nil),             // 77: maodian.store.v1.RecipientDuties
+	(*TellRecipientRequest)(nil),        // 78: maodian.store.v1.TellRecipientRequest
+	(*TellRecipientResponse)(nil),       // 79: maodian.store.v1.TellRecipientResponse
+	(*Notification)(nil),                // 80: maodian.store.v1.Notification
+	(*AcknowledgeLetterRequest)(nil),    // 81: maodian.store.v1.AcknowledgeLetterRequest
+	(*AcknowledgeLetterResponse)(nil),   // 82: maodian.store.v1.AcknowledgeLetterResponse
+	(*GetRecordRequest)(nil),            // 83: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),           // 84: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                      // 85: maodian.store.v1.Record
+	(*ShownEntry)(nil),                  // 86: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),               // 87: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),                // 88: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                    // 89: maodian.store.v1.Relation
+	(*Grant)(nil),                       // 90: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),                // 91: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),                // 92: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                    // 93: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),                // 94: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),                 // 95: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),        // 96: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),       // 97: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),          // 98: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),         // 99: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),           // 100: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),          // 101: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),          // 102: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),         // 103: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),         // 104: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),        // 105: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),                 // 106: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),        // 107: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),       // 108: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),          // 109: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),         // 110: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),         // 111: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),        // 112: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),         // 113: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),              // 114: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),             // 115: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),        // 116: maodian.store.v1.ImportPeopleResponse
+	nil,                                 // 117: maodian.store.v1.Notice.RightsEntry
+	nil,                                 // 118: maodian.store.v1.Notice.RefusalEntry
+	nil,                                 // 119: maodian.store.v1.Notice.MethodEntry
+	nil,                                 // 120: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                                 // 121: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                                 // 122: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                                 // 123: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                                 // 124: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                                 // 125: maodian.store.v1.Purpose.NecessityEntry
+	nil,                                 // 126: maodian.store.v1.Purpose.ImpactEntry
+	nil,                                 // 127: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),       // 128: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	119, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	128, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	108, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	109, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	117, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	118, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	110, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	111, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	112, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	113, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	114, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
-	115, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	116, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	117, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	118, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	119, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	119, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	119, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	119, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	119, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	119, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	120, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	121, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	122, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	123, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	124, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	125, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	126, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	127, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	128, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	128, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	128, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	128, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	128, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	119, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	128, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
 	73,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	119, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	119, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
-	17,  // 32: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
-	22,  // 33: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
-	22,  // 34: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
-	23,  // 35: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	29,  // 36: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 37: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
-	28,  // 38: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
-	119, // 39: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	119, // 40: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	29,  // 41: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 42: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
-	34,  // 43: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	34,  // 44: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	35,  // 45: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 46: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 47: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	119, // 48: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	38,  // 49: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 50: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 51: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	42,  // 52: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 53: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 54: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	55,  // 55: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	119, // 56: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	57,  // 57: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	60,  // 58: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	35,  // 59: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	119, // 60: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
-	66,  // 61: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
-	66,  // 62: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	23,  // 63: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 64: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	119, // 65: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	76,  // 66: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 67: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	119, // 68: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	119, // 69: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	79,  // 70: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	80,  // 71: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	81,  // 72: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	82,  // 73: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	83,  // 74: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	84,  // 75: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	85,  // 76: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	86,  // 77: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	78,  // 78: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	77,  // 79: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	119, // 80: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 81: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 82: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	119, // 83: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 84: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	119, // 85: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 86: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	119, // 87: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	119, // 88: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	119, // 89: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	119, // 90: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	119, // 91: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	76,  // 92: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	85,  // 93: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	97,  // 94: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	85,  // 95: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	76,  // 96: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	105, // 97: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	106, // 98: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	119, // 99: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 100: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 101: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 102: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 103: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 104: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 105: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 106: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 107: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 108: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	37,  // 109: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	40,  // 110: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	43,  // 111: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	45,  // 112: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	74,  // 113: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	87,  // 114: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	89,  // 115: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	93,  // 116: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	47,  // 117: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	49,  // 118: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	51,  // 119: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	91,  // 120: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	53,  // 121: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	56,  // 122: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	59,  // 123: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	62,  // 124: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	64,  // 125: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	67,  // 126: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	69,  // 127: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	71,  // 128: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	95,  // 129: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	98,  // 130: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	100, // 131: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	102, // 132: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	104, // 133: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 134: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 135: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 136: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 137: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 138: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 139: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 140: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 141: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 142: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	39,  // 143: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	41,  // 144: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	44,  // 145: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	46,  // 146: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	75,  // 147: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	88,  // 148: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	90,  // 149: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	94,  // 150: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	48,  // 151: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	50,  // 152: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	52,  // 153: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	92,  // 154: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	54,  // 155: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	58,  // 156: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	61,  // 157: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	63,  // 158: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	65,  // 159: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	68,  // 160: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	70,  // 161: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	72,  // 162: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	96,  // 163: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	99,  // 164: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	101, // 165: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	103, // 166: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	107, // 167: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	134, // [134:168] is the sub-list for method output_type
-	100, // [100:134] is the sub-list for method input_type
-	100, // [100:100] is the sub-list for extension type_name
-	100, // [100:100] is the sub-list for extension extendee
-	0,   // [0:100] is the sub-list for field type_name
+	74,  // 30: maodian.store.v1.GetStatusResponse.recipients:type_name -> maodian.store.v1.RecipientState
+	128, // 31: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	128, // 32: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	17,  // 33: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
+	22,  // 34: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
+	22,  // 35: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
+	23,  // 36: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
+	29,  // 37: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 38: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
+	28,  // 39: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
+	128, // 40: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	128, // 41: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	29,  // 42: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	28,  // 43: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
+	34,  // 44: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	34,  // 45: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	35,  // 46: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 47: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	36,  // 48: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	128, // 49: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	38,  // 50: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 51: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 52: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	42,  // 53: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 54: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	42,  // 55: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	55,  // 56: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	128, // 57: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	57,  // 58: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	60,  // 59: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	35,  // 60: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	128, // 61: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	66,  // 62: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	66,  // 63: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	23,  // 64: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
+	36,  // 65: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	128, // 66: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	128, // 67: maodian.store.v1.RecipientState.next_due:type_name -> google.protobuf.Timestamp
+	77,  // 68: maodian.store.v1.ListRecipientDutiesResponse.recipients:type_name -> maodian.store.v1.RecipientDuties
+	128, // 69: maodian.store.v1.RecipientDuties.next_due:type_name -> google.protobuf.Timestamp
+	80,  // 70: maodian.store.v1.TellRecipientResponse.notifications:type_name -> maodian.store.v1.Notification
+	128, // 71: maodian.store.v1.Notification.since:type_name -> google.protobuf.Timestamp
+	85,  // 72: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 73: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	128, // 74: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	128, // 75: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	88,  // 76: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	89,  // 77: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	90,  // 78: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	91,  // 79: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	92,  // 80: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	93,  // 81: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	94,  // 82: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	95,  // 83: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	87,  // 84: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	86,  // 85: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	128, // 86: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	128, // 87: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	128, // 88: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	128, // 89: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	128, // 90: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	128, // 91: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	128, // 92: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	128, // 93: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	128, // 94: maodian.store.v1.PassedOn.told:type_name -> google.protobuf.Timestamp
+	128, // 95: maodian.store.v1.PassedOn.acknowledged:type_name -> google.protobuf.Timestamp
+	128, // 96: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	128, // 97: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	128, // 98: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	128, // 99: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	85,  // 100: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	94,  // 101: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	106, // 102: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	94,  // 103: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	85,  // 104: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	114, // 105: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	115, // 106: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	128, // 107: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 108: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 109: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 110: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 111: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 112: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 113: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 114: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 115: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 116: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	37,  // 117: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	40,  // 118: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	43,  // 119: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	45,  // 120: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	83,  // 121: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	96,  // 122: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	98,  // 123: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	102, // 124: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	47,  // 125: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	49,  // 126: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	51,  // 127: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	100, // 128: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	53,  // 129: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	56,  // 130: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	59,  // 131: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	62,  // 132: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	64,  // 133: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	67,  // 134: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	69,  // 135: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	71,  // 136: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	104, // 137: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	107, // 138: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	109, // 139: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	111, // 140: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	113, // 141: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	75,  // 142: maodian.store.v1.OfficerService.ListRecipientDuties:input_type -> maodian.store.v1.ListRecipientDutiesRequest
+	78,  // 143: maodian.store.v1.OfficerService.TellRecipient:input_type -> maodian.store.v1.TellRecipientRequest
+	81,  // 144: maodian.store.v1.OfficerService.AcknowledgeLetter:input_type -> maodian.store.v1.AcknowledgeLetterRequest
+	12,  // 145: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 146: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 147: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 148: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 149: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 150: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 151: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 152: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 153: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	39,  // 154: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	41,  // 155: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	44,  // 156: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	46,  // 157: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	84,  // 158: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	97,  // 159: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	99,  // 160: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	103, // 161: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	48,  // 162: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	50,  // 163: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	52,  // 164: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	101, // 165: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	54,  // 166: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	58,  // 167: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	61,  // 168: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	63,  // 169: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	65,  // 170: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	68,  // 171: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	70,  // 172: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	72,  // 173: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	105, // 174: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	108, // 175: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	110, // 176: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	112, // 177: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	116, // 178: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	76,  // 179: maodian.store.v1.OfficerService.ListRecipientDuties:output_type -> maodian.store.v1.ListRecipientDutiesResponse
+	79,  // 180: maodian.store.v1.OfficerService.TellRecipient:output_type -> maodian.store.v1.TellRecipientResponse
+	82,  // 181: maodian.store.v1.OfficerService.AcknowledgeLetter:output_type -> maodian.store.v1.AcknowledgeLetterResponse
+	145, // [145:182] is the sub-list for method output_type
+	108, // [108:145] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -8470,7 +9081,7 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   119,
+			NumMessages:   128,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

@@ -146,6 +146,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: proofOfPlacement
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ProofOfPlacement
+    - name: recipients
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientState
+          elementRelationship: associative
+          keys:
+          - recipient
     - name: requests
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.RequestState
@@ -820,6 +828,21 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientRole
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RecipientState
+  map:
+    fields:
+    - name: nextDueTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: open
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+    - name: overdue
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+    - name: recipient
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Refusal
   map:
     fields:

@@ -141,6 +141,15 @@ const (
 	// OfficerServiceImportPeopleProcedure is the fully-qualified name of the OfficerService's
 	// ImportPeople RPC.
 	OfficerServiceImportPeopleProcedure = "/maodian.store.v1.OfficerService/ImportPeople"
+	// OfficerServiceListRecipientDutiesProcedure is the fully-qualified name of the OfficerService's
+	// ListRecipientDuties RPC.
+	OfficerServiceListRecipientDutiesProcedure = "/maodian.store.v1.OfficerService/ListRecipientDuties"
+	// OfficerServiceTellRecipientProcedure is the fully-qualified name of the OfficerService's
+	// TellRecipient RPC.
+	OfficerServiceTellRecipientProcedure = "/maodian.store.v1.OfficerService/TellRecipient"
+	// OfficerServiceAcknowledgeLetterProcedure is the fully-qualified name of the OfficerService's
+	// AcknowledgeLetter RPC.
+	OfficerServiceAcknowledgeLetterProcedure = "/maodian.store.v1.OfficerService/AcknowledgeLetter"
 )
 
 // ControlServiceClient is a client for the maodian.store.v1.ControlService service.
@@ -1261,6 +1270,12 @@ type OfficerServiceClient interface {
 	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
 	// ImportPeople takes over people whom the processor knew before; consents need evidence.
 	ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error)
+	// ListRecipientDuties counts of whom each recipient must be told.
+	ListRecipientDuties(context.Context, *v1.ListRecipientDutiesRequest) (*v1.ListRecipientDutiesResponse, error)
+	// TellRecipient returns what a letter has to say, and notes that it was told.
+	TellRecipient(context.Context, *v1.TellRecipientRequest) (*v1.TellRecipientResponse, error)
+	// AcknowledgeLetter notes the recipient's answer.
+	AcknowledgeLetter(context.Context, *v1.AcknowledgeLetterRequest) (*v1.AcknowledgeLetterResponse, error)
 }
 
 // NewOfficerServiceClient constructs a client for the maodian.store.v1.OfficerService service. By
@@ -1304,16 +1319,37 @@ func NewOfficerServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(officerServiceMethods.ByName("ImportPeople")),
 			connect.WithClientOptions(opts...),
 		),
+		listRecipientDuties: connect.NewClient[v1.ListRecipientDutiesRequest, v1.ListRecipientDutiesResponse](
+			httpClient,
+			baseURL+OfficerServiceListRecipientDutiesProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("ListRecipientDuties")),
+			connect.WithClientOptions(opts...),
+		),
+		tellRecipient: connect.NewClient[v1.TellRecipientRequest, v1.TellRecipientResponse](
+			httpClient,
+			baseURL+OfficerServiceTellRecipientProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("TellRecipient")),
+			connect.WithClientOptions(opts...),
+		),
+		acknowledgeLetter: connect.NewClient[v1.AcknowledgeLetterRequest, v1.AcknowledgeLetterResponse](
+			httpClient,
+			baseURL+OfficerServiceAcknowledgeLetterProcedure,
+			connect.WithSchema(officerServiceMethods.ByName("AcknowledgeLetter")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // officerServiceClient implements OfficerServiceClient.
 type officerServiceClient struct {
-	listRequests  *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
-	answerRequest *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
-	fetchRecord   *connect.Client[v1.FetchRecordRequest, v1.FetchRecordResponse]
-	removePerson  *connect.Client[v1.RemovePersonRequest, v1.RemovePersonResponse]
-	importPeople  *connect.Client[v1.ImportPeopleRequest, v1.ImportPeopleResponse]
+	listRequests        *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
+	answerRequest       *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
+	fetchRecord         *connect.Client[v1.FetchRecordRequest, v1.FetchRecordResponse]
+	removePerson        *connect.Client[v1.RemovePersonRequest, v1.RemovePersonResponse]
+	importPeople        *connect.Client[v1.ImportPeopleRequest, v1.ImportPeopleResponse]
+	listRecipientDuties *connect.Client[v1.ListRecipientDutiesRequest, v1.ListRecipientDutiesResponse]
+	tellRecipient       *connect.Client[v1.TellRecipientRequest, v1.TellRecipientResponse]
+	acknowledgeLetter   *connect.Client[v1.AcknowledgeLetterRequest, v1.AcknowledgeLetterResponse]
 }
 
 // ListRequests calls maodian.store.v1.OfficerService.ListRequests.
@@ -1361,6 +1397,33 @@ func (c *officerServiceClient) ImportPeople(ctx context.Context, req *v1.ImportP
 	return nil, err
 }
 
+// ListRecipientDuties calls maodian.store.v1.OfficerService.ListRecipientDuties.
+func (c *officerServiceClient) ListRecipientDuties(ctx context.Context, req *v1.ListRecipientDutiesRequest) (*v1.ListRecipientDutiesResponse, error) {
+	response, err := c.listRecipientDuties.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TellRecipient calls maodian.store.v1.OfficerService.TellRecipient.
+func (c *officerServiceClient) TellRecipient(ctx context.Context, req *v1.TellRecipientRequest) (*v1.TellRecipientResponse, error) {
+	response, err := c.tellRecipient.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AcknowledgeLetter calls maodian.store.v1.OfficerService.AcknowledgeLetter.
+func (c *officerServiceClient) AcknowledgeLetter(ctx context.Context, req *v1.AcknowledgeLetterRequest) (*v1.AcknowledgeLetterResponse, error) {
+	response, err := c.acknowledgeLetter.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OfficerServiceHandler is an implementation of the maodian.store.v1.OfficerService service.
 type OfficerServiceHandler interface {
 	// ListRequests lists the open requests, the oldest first.
@@ -1373,6 +1436,12 @@ type OfficerServiceHandler interface {
 	RemovePerson(context.Context, *v1.RemovePersonRequest) (*v1.RemovePersonResponse, error)
 	// ImportPeople takes over people whom the processor knew before; consents need evidence.
 	ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error)
+	// ListRecipientDuties counts of whom each recipient must be told.
+	ListRecipientDuties(context.Context, *v1.ListRecipientDutiesRequest) (*v1.ListRecipientDutiesResponse, error)
+	// TellRecipient returns what a letter has to say, and notes that it was told.
+	TellRecipient(context.Context, *v1.TellRecipientRequest) (*v1.TellRecipientResponse, error)
+	// AcknowledgeLetter notes the recipient's answer.
+	AcknowledgeLetter(context.Context, *v1.AcknowledgeLetterRequest) (*v1.AcknowledgeLetterResponse, error)
 }
 
 // NewOfficerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -1412,6 +1481,24 @@ func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.Handler
 		connect.WithSchema(officerServiceMethods.ByName("ImportPeople")),
 		connect.WithHandlerOptions(opts...),
 	)
+	officerServiceListRecipientDutiesHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceListRecipientDutiesProcedure,
+		svc.ListRecipientDuties,
+		connect.WithSchema(officerServiceMethods.ByName("ListRecipientDuties")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceTellRecipientHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceTellRecipientProcedure,
+		svc.TellRecipient,
+		connect.WithSchema(officerServiceMethods.ByName("TellRecipient")),
+		connect.WithHandlerOptions(opts...),
+	)
+	officerServiceAcknowledgeLetterHandler := connect.NewUnaryHandlerSimple(
+		OfficerServiceAcknowledgeLetterProcedure,
+		svc.AcknowledgeLetter,
+		connect.WithSchema(officerServiceMethods.ByName("AcknowledgeLetter")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/maodian.store.v1.OfficerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OfficerServiceListRequestsProcedure:
@@ -1424,6 +1511,12 @@ func NewOfficerServiceHandler(svc OfficerServiceHandler, opts ...connect.Handler
 			officerServiceRemovePersonHandler.ServeHTTP(w, r)
 		case OfficerServiceImportPeopleProcedure:
 			officerServiceImportPeopleHandler.ServeHTTP(w, r)
+		case OfficerServiceListRecipientDutiesProcedure:
+			officerServiceListRecipientDutiesHandler.ServeHTTP(w, r)
+		case OfficerServiceTellRecipientProcedure:
+			officerServiceTellRecipientHandler.ServeHTTP(w, r)
+		case OfficerServiceAcknowledgeLetterProcedure:
+			officerServiceAcknowledgeLetterHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1451,4 +1544,16 @@ func (UnimplementedOfficerServiceHandler) RemovePerson(context.Context, *v1.Remo
 
 func (UnimplementedOfficerServiceHandler) ImportPeople(context.Context, *v1.ImportPeopleRequest) (*v1.ImportPeopleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.ImportPeople is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) ListRecipientDuties(context.Context, *v1.ListRecipientDutiesRequest) (*v1.ListRecipientDutiesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.ListRecipientDuties is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) TellRecipient(context.Context, *v1.TellRecipientRequest) (*v1.TellRecipientResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.TellRecipient is not implemented"))
+}
+
+func (UnimplementedOfficerServiceHandler) AcknowledgeLetter(context.Context, *v1.AcknowledgeLetterRequest) (*v1.AcknowledgeLetterResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.AcknowledgeLetter is not implemented"))
 }

@@ -30,6 +30,9 @@ type ConsentStoreStatusApplyConfiguration struct {
 	Subjects *metav1alpha1.PeopleCount `json:"subjects,omitempty"`
 	// requests counts what people ask about their own data and somebody must answer.
 	Requests *RequestStateApplyConfiguration `json:"requests,omitempty"`
+	// recipients lists who must be told that people withdrew, were erased or corrected after their
+	// records had left (PIPL Arts. 15, 46, 47).
+	Recipients []RecipientStateApplyConfiguration `json:"recipients,omitempty"`
 	// bundle is the policy view that the store works with.
 	Bundle *BundleStateApplyConfiguration `json:"bundle,omitempty"`
 	// notice is what the ledger knows of the notice. Unset means that it has taken none.
@@ -102,6 +105,19 @@ func (b *ConsentStoreStatusApplyConfiguration) WithSubjects(value metav1alpha1.P
 // If called multiple times, the Requests field is set to the value of the last call.
 func (b *ConsentStoreStatusApplyConfiguration) WithRequests(value *RequestStateApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
 	b.Requests = value
+	return b
+}
+
+// WithRecipients adds the given value to the Recipients field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Recipients field.
+func (b *ConsentStoreStatusApplyConfiguration) WithRecipients(values ...*RecipientStateApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithRecipients")
+		}
+		b.Recipients = append(b.Recipients, *values[i])
+	}
 	return b
 }
 
