@@ -150,6 +150,9 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 		return nil, nil
 	}
 	t := s.transfer
+	if len(t.Spec.Aggregates) > 0 {
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.aggregates` is not supported by this version: ask for `fields`"), nil
+	}
 	if t.Spec.Format == residencyv1.FormatParquet {
 		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.format` Parquet is not supported by this version: use JSONLines or CSV"), nil
 	}

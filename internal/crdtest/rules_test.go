@@ -154,6 +154,11 @@ var ruleCases = []struct {
 	{kind: "DataTransfer", message: "`spec` may not change", accept: m{"metadata.labels": m1("team", "crm")}, reject: m{"spec.maxPersons": int64(6000)}},
 	{kind: "DataTransfer", message: "`reviewByTime` must be later than `completedTime`", old: assessed("2027-01-01T00:00:00Z"), accept: assessed("2027-01-01T00:00:00Z"), reject: assessed("2026-01-01T00:00:00Z")},
 	{kind: "DataTransfer", message: "`s3` must be set when `type` is S3", accept: m{}, reject: m{"spec.destination.s3": nil}},
+	{kind: "DataTransfer", message: "exactly one of `fields` and `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.fields": l{"id"}, "spec.maxPersons": int64(1)})},
+	{kind: "DataTransfer", message: "`maxPersons` must be set when `fields` is", accept: m{}, reject: m{"spec.maxPersons": nil}},
+	{kind: "DataTransfer", message: "`maxPersons` may not be set with `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.maxPersons": int64(1)})},
+	{kind: "DataTransfer", message: "`categories` must be exactly [AnonymousAggregate]", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.categories": l{"AnonymousAggregate", "InterestTag"}})},
+	{kind: "DataTransfer", message: "`format` must be JSONLines or CSV when `aggregates`", old: counts(m{"spec.format": "CSV"}), accept: counts(m{"spec.format": "CSV"}), reject: counts(m{"spec.format": "Parquet"})},
 
 	// TransferMechanism.
 	{kind: "TransferMechanism", message: "`type` may not change", accept: m{"spec.state": "Suspended"}, reject: m{"spec.type": "Certification"}},
@@ -240,6 +245,13 @@ func (change m) without(path string) m {
 func assessed(reviewBy string) m {
 	return m{"spec.impactAssessment": map[string]any{
 		"reference": "PIA-1", "completedTime": "2026-06-01T00:00:00Z", "reviewByTime": reviewBy, "outcome": "Acceptable"}}
+}
+
+// counts turns the sample into a request for counts, changed once more.
+func counts(more m) m {
+	out := m{"spec.categories": l{"AnonymousAggregate"}, "spec.aggregates": l{"LeadsByStage"}, "spec.fields": nil, "spec.maxPersons": nil}
+	maps.Copy(out, more)
+	return out
 }
 
 func channel(kind, member string, message map[string]any) m {

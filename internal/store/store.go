@@ -109,6 +109,8 @@ type Ledger interface {
 	Counters(ctx context.Context, recipient string) (Counters, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
+	Aggregates
+
 	// Import takes over people whom the processor knew before, and consents with evidence.
 	Import(ctx context.Context, account string, people []ImportedPerson) (Imported, error)
 
@@ -306,6 +308,7 @@ type Transfer struct {
 	// Newly is by how many of them the year's counter moved.
 	Persons, Newly int64
 	Excluded       map[reason.Code]int64 // as of the start
+	Released       []Released            // tables of counts
 	Manifest       *Manifest
 }
 

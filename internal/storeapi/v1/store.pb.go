@@ -2320,6 +2320,7 @@ type TransferSpec struct {
 	Approval              string                 `protobuf:"bytes,24,opt,name=approval,proto3" json:"approval,omitempty"`
 	OnwardTo              []string               `protobuf:"bytes,25,rep,name=onward_to,json=onwardTo,proto3" json:"onward_to,omitempty"`
 	RetentionDays         int64                  `protobuf:"varint,26,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	Aggregates            []string               `protobuf:"bytes,27,rep,name=aggregates,proto3" json:"aggregates,omitempty"` // names of tables; then there are no fields
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -2536,6 +2537,13 @@ func (x *TransferSpec) GetRetentionDays() int64 {
 	return 0
 }
 
+func (x *TransferSpec) GetAggregates() []string {
+	if x != nil {
+		return x.Aggregates
+	}
+	return nil
+}
+
 type DeclareTransferRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *TransferSpec          `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
@@ -2729,6 +2737,7 @@ type Transfer struct {
 	NewlyCounted  string                 `protobuf:"bytes,5,opt,name=newly_counted,json=newlyCounted,proto3" json:"newly_counted,omitempty"` // people whom the year had not counted before
 	Excluded      []*Excluded            `protobuf:"bytes,6,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	Manifest      *Manifest              `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Released      []*ReleasedTable       `protobuf:"bytes,8,rep,name=released,proto3" json:"released,omitempty"` // of a transfer of counts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2812,6 +2821,82 @@ func (x *Transfer) GetManifest() *Manifest {
 	return nil
 }
 
+func (x *Transfer) GetReleased() []*ReleasedTable {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+// ReleasedTable is how much of a table was told.
+type ReleasedTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Cells         int64                  `protobuf:"varint,2,opt,name=cells,proto3" json:"cells,omitempty"` // told, totals among them
+	Suppressed    int64                  `protobuf:"varint,3,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
+	CountedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=counted_at,json=countedAt,proto3" json:"counted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasedTable) Reset() {
+	*x = ReleasedTable{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasedTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasedTable) ProtoMessage() {}
+
+func (x *ReleasedTable) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasedTable.ProtoReflect.Descriptor instead.
+func (*ReleasedTable) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReleasedTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReleasedTable) GetCells() int64 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *ReleasedTable) GetSuppressed() int64 {
+	if x != nil {
+		return x.Suppressed
+	}
+	return 0
+}
+
+func (x *ReleasedTable) GetCountedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CountedAt
+	}
+	return nil
+}
+
 type Refusal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -2823,7 +2908,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2920,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2933,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Refusal) GetCode() string {
@@ -2886,7 +2971,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +2983,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +2996,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Manifest) GetObject() string {
@@ -2972,7 +3057,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2984,7 +3069,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2997,7 +3082,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RecordEventRequest) GetAccount() string {
@@ -3066,7 +3151,7 @@ type SubscriptionAnswer struct {
 
 func (x *SubscriptionAnswer) Reset() {
 	*x = SubscriptionAnswer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3163,7 @@ func (x *SubscriptionAnswer) String() string {
 func (*SubscriptionAnswer) ProtoMessage() {}
 
 func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3176,7 @@ func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionAnswer.ProtoReflect.Descriptor instead.
 func (*SubscriptionAnswer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SubscriptionAnswer) GetTemplateId() string {
@@ -3119,7 +3204,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3216,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3229,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RecordEventResponse) GetDuplicate() bool {
@@ -3178,7 +3263,7 @@ type GetPreferencesRequest struct {
 
 func (x *GetPreferencesRequest) Reset() {
 	*x = GetPreferencesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3190,7 +3275,7 @@ func (x *GetPreferencesRequest) String() string {
 func (*GetPreferencesRequest) ProtoMessage() {}
 
 func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3203,7 +3288,7 @@ func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesRequest.ProtoReflect.Descriptor instead.
 func (*GetPreferencesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetPreferencesRequest) GetAccount() string {
@@ -3232,7 +3317,7 @@ type GetPreferencesResponse struct {
 
 func (x *GetPreferencesResponse) Reset() {
 	*x = GetPreferencesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3329,7 @@ func (x *GetPreferencesResponse) String() string {
 func (*GetPreferencesResponse) ProtoMessage() {}
 
 func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3342,7 @@ func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesResponse.ProtoReflect.Descriptor instead.
 func (*GetPreferencesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetPreferencesResponse) GetNotice() *Notice {
@@ -3299,7 +3384,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3311,7 +3396,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3324,7 +3409,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Choice) GetPurpose() string {
@@ -3361,7 +3446,7 @@ type RecordShownRequest struct {
 
 func (x *RecordShownRequest) Reset() {
 	*x = RecordShownRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3458,7 @@ func (x *RecordShownRequest) String() string {
 func (*RecordShownRequest) ProtoMessage() {}
 
 func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3471,7 @@ func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownRequest.ProtoReflect.Descriptor instead.
 func (*RecordShownRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RecordShownRequest) GetAccount() string {
@@ -3432,7 +3517,7 @@ type RecordShownResponse struct {
 
 func (x *RecordShownResponse) Reset() {
 	*x = RecordShownResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3444,7 +3529,7 @@ func (x *RecordShownResponse) String() string {
 func (*RecordShownResponse) ProtoMessage() {}
 
 func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3457,7 +3542,7 @@ func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownResponse.ProtoReflect.Descriptor instead.
 func (*RecordShownResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
 }
 
 type RecordChoicesRequest struct {
@@ -3474,7 +3559,7 @@ type RecordChoicesRequest struct {
 
 func (x *RecordChoicesRequest) Reset() {
 	*x = RecordChoicesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3571,7 @@ func (x *RecordChoicesRequest) String() string {
 func (*RecordChoicesRequest) ProtoMessage() {}
 
 func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3584,7 @@ func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesRequest.ProtoReflect.Descriptor instead.
 func (*RecordChoicesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RecordChoicesRequest) GetAccount() string {
@@ -3554,7 +3639,7 @@ type RecordChoicesResponse struct {
 
 func (x *RecordChoicesResponse) Reset() {
 	*x = RecordChoicesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3566,7 +3651,7 @@ func (x *RecordChoicesResponse) String() string {
 func (*RecordChoicesResponse) ProtoMessage() {}
 
 func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3579,7 +3664,7 @@ func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesResponse.ProtoReflect.Descriptor instead.
 func (*RecordChoicesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
@@ -3607,7 +3692,7 @@ type AskGuardianRequest struct {
 
 func (x *AskGuardianRequest) Reset() {
 	*x = AskGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3619,7 +3704,7 @@ func (x *AskGuardianRequest) String() string {
 func (*AskGuardianRequest) ProtoMessage() {}
 
 func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3632,7 +3717,7 @@ func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AskGuardianRequest) GetAccount() string {
@@ -3664,7 +3749,7 @@ type AskGuardianResponse struct {
 
 func (x *AskGuardianResponse) Reset() {
 	*x = AskGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3676,7 +3761,7 @@ func (x *AskGuardianResponse) String() string {
 func (*AskGuardianResponse) ProtoMessage() {}
 
 func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3689,7 +3774,7 @@ func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 type GetGuardianCaseRequest struct {
@@ -3703,7 +3788,7 @@ type GetGuardianCaseRequest struct {
 
 func (x *GetGuardianCaseRequest) Reset() {
 	*x = GetGuardianCaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3715,7 +3800,7 @@ func (x *GetGuardianCaseRequest) String() string {
 func (*GetGuardianCaseRequest) ProtoMessage() {}
 
 func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3728,7 +3813,7 @@ func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetGuardianCaseRequest) GetAccount() string {
@@ -3764,7 +3849,7 @@ type GetGuardianCaseResponse struct {
 
 func (x *GetGuardianCaseResponse) Reset() {
 	*x = GetGuardianCaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3776,7 +3861,7 @@ func (x *GetGuardianCaseResponse) String() string {
 func (*GetGuardianCaseResponse) ProtoMessage() {}
 
 func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3789,7 +3874,7 @@ func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetGuardianCaseResponse) GetNotice() *Notice {
@@ -3835,7 +3920,7 @@ type AnswerGuardianRequest struct {
 
 func (x *AnswerGuardianRequest) Reset() {
 	*x = AnswerGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3847,7 +3932,7 @@ func (x *AnswerGuardianRequest) String() string {
 func (*AnswerGuardianRequest) ProtoMessage() {}
 
 func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3860,7 +3945,7 @@ func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AnswerGuardianRequest) GetAccount() string {
@@ -3921,7 +4006,7 @@ type AnswerGuardianResponse struct {
 
 func (x *AnswerGuardianResponse) Reset() {
 	*x = AnswerGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4018,7 @@ func (x *AnswerGuardianResponse) String() string {
 func (*AnswerGuardianResponse) ProtoMessage() {}
 
 func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4031,7 @@ func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AnswerGuardianResponse) GetAcknowledged() bool {
@@ -3967,7 +4052,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3979,7 +4064,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3992,7 +4077,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -4028,7 +4113,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4040,7 +4125,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4053,7 +4138,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -4096,7 +4181,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4108,7 +4193,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4121,7 +4206,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -4162,7 +4247,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4174,7 +4259,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4187,7 +4272,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -4216,7 +4301,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4228,7 +4313,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4241,7 +4326,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -4280,7 +4365,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4292,7 +4377,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4305,7 +4390,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 type ReconcileRequest struct {
@@ -4318,7 +4403,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4330,7 +4415,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4343,7 +4428,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -4370,7 +4455,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4382,7 +4467,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4395,7 +4480,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Received) GetOpenId() string {
@@ -4428,7 +4513,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +4525,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +4538,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -4521,7 +4606,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4533,7 +4618,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4546,7 +4631,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -4567,7 +4652,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4579,7 +4664,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4592,7 +4677,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -4616,6 +4701,328 @@ func (x *StartTransferResponse) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+type ReleaseAggregatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAggregatesRequest) Reset() {
+	*x = ReleaseAggregatesRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAggregatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAggregatesRequest) ProtoMessage() {}
+
+func (x *ReleaseAggregatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAggregatesRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseAggregatesRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ReleaseAggregatesRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+type ReleaseAggregatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Refusals      []*Refusal             `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"`                           // why nothing is told; empty: it is
+	Tables        []*AggregateTable      `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`                               // in the order of the request
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`        // of the transfer, also when a crash interrupted it
+	LeaseMillis   int32                  `protobuf:"varint,4,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // from before this call; no write goes on after it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAggregatesResponse) Reset() {
+	*x = ReleaseAggregatesResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAggregatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAggregatesResponse) ProtoMessage() {}
+
+func (x *ReleaseAggregatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAggregatesResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseAggregatesResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *ReleaseAggregatesResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetTables() []*AggregateTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetLeaseMillis() int32 {
+	if x != nil {
+		return x.LeaseMillis
+	}
+	return 0
+}
+
+// AggregateTable is what may be told of one table.
+type AggregateTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Dimensions    []string               `protobuf:"bytes,2,rep,name=dimensions,proto3" json:"dimensions,omitempty"`
+	Cells         []*AggregateCell       `protobuf:"bytes,3,rep,name=cells,proto3" json:"cells,omitempty"`
+	CountedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=counted_at,json=countedAt,proto3" json:"counted_at,omitempty"` // earlier than the transfer where the numbers are those of an earlier one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AggregateTable) Reset() {
+	*x = AggregateTable{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AggregateTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AggregateTable) ProtoMessage() {}
+
+func (x *AggregateTable) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AggregateTable.ProtoReflect.Descriptor instead.
+func (*AggregateTable) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *AggregateTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AggregateTable) GetDimensions() []string {
+	if x != nil {
+		return x.Dimensions
+	}
+	return nil
+}
+
+func (x *AggregateTable) GetCells() []*AggregateCell {
+	if x != nil {
+		return x.Cells
+	}
+	return nil
+}
+
+func (x *AggregateTable) GetCountedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CountedAt
+	}
+	return nil
+}
+
+// AggregateCell is one number of distinct people, rounded.
+type AggregateCell struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []string               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`      // by dimension; a total has one less than there are dimensions
+	People        int64                  `protobuf:"varint,2,opt,name=people,proto3" json:"people,omitempty"` // 0: suppressed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AggregateCell) Reset() {
+	*x = AggregateCell{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AggregateCell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AggregateCell) ProtoMessage() {}
+
+func (x *AggregateCell) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AggregateCell.ProtoReflect.Descriptor instead.
+func (*AggregateCell) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *AggregateCell) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *AggregateCell) GetPeople() int64 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
+type FinishAggregatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	Manifest      *Manifest              `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"` // object and digest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAggregatesRequest) Reset() {
+	*x = FinishAggregatesRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAggregatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAggregatesRequest) ProtoMessage() {}
+
+func (x *FinishAggregatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAggregatesRequest.ProtoReflect.Descriptor instead.
+func (*FinishAggregatesRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *FinishAggregatesRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+func (x *FinishAggregatesRequest) GetManifest() *Manifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+type FinishAggregatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAggregatesResponse) Reset() {
+	*x = FinishAggregatesResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAggregatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAggregatesResponse) ProtoMessage() {}
+
+func (x *FinishAggregatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAggregatesResponse.ProtoReflect.Descriptor instead.
+func (*FinishAggregatesResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+}
+
 type LeasePartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
@@ -4626,7 +5033,7 @@ type LeasePartRequest struct {
 
 func (x *LeasePartRequest) Reset() {
 	*x = LeasePartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4638,7 +5045,7 @@ func (x *LeasePartRequest) String() string {
 func (*LeasePartRequest) ProtoMessage() {}
 
 func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4651,7 +5058,7 @@ func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartRequest.ProtoReflect.Descriptor instead.
 func (*LeasePartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *LeasePartRequest) GetTransferId() string {
@@ -4683,7 +5090,7 @@ type LeasePartResponse struct {
 
 func (x *LeasePartResponse) Reset() {
 	*x = LeasePartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4695,7 +5102,7 @@ func (x *LeasePartResponse) String() string {
 func (*LeasePartResponse) ProtoMessage() {}
 
 func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4708,7 +5115,7 @@ func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartResponse.ProtoReflect.Descriptor instead.
 func (*LeasePartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LeasePartResponse) GetPart() int64 {
@@ -4774,7 +5181,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4786,7 +5193,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4799,7 +5206,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Part) GetPart() int64 {
@@ -4848,7 +5255,7 @@ type ReportPartRequest struct {
 
 func (x *ReportPartRequest) Reset() {
 	*x = ReportPartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4860,7 +5267,7 @@ func (x *ReportPartRequest) String() string {
 func (*ReportPartRequest) ProtoMessage() {}
 
 func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4873,7 +5280,7 @@ func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartRequest.ProtoReflect.Descriptor instead.
 func (*ReportPartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReportPartRequest) GetTransferId() string {
@@ -4905,7 +5312,7 @@ type ReportPartResponse struct {
 
 func (x *ReportPartResponse) Reset() {
 	*x = ReportPartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4917,7 +5324,7 @@ func (x *ReportPartResponse) String() string {
 func (*ReportPartResponse) ProtoMessage() {}
 
 func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4930,7 +5337,7 @@ func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartResponse.ProtoReflect.Descriptor instead.
 func (*ReportPartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 type ListPartsRequest struct {
@@ -4942,7 +5349,7 @@ type ListPartsRequest struct {
 
 func (x *ListPartsRequest) Reset() {
 	*x = ListPartsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4954,7 +5361,7 @@ func (x *ListPartsRequest) String() string {
 func (*ListPartsRequest) ProtoMessage() {}
 
 func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4967,7 +5374,7 @@ func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsRequest.ProtoReflect.Descriptor instead.
 func (*ListPartsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListPartsRequest) GetTransferId() string {
@@ -4986,7 +5393,7 @@ type ListPartsResponse struct {
 
 func (x *ListPartsResponse) Reset() {
 	*x = ListPartsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4998,7 +5405,7 @@ func (x *ListPartsResponse) String() string {
 func (*ListPartsResponse) ProtoMessage() {}
 
 func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5011,7 +5418,7 @@ func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsResponse.ProtoReflect.Descriptor instead.
 func (*ListPartsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListPartsResponse) GetParts() []*Part {
@@ -5031,7 +5438,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5043,7 +5450,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5056,7 +5463,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -5081,7 +5488,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5093,7 +5500,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5106,7 +5513,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -5122,7 +5529,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5134,7 +5541,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5147,7 +5554,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -5189,7 +5596,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5201,7 +5608,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5214,7 +5621,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -5247,7 +5654,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5259,7 +5666,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5272,7 +5679,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -5308,7 +5715,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5320,7 +5727,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5333,7 +5740,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Record) GetKnown() bool {
@@ -5470,7 +5877,7 @@ type ShownEntry struct {
 
 func (x *ShownEntry) Reset() {
 	*x = ShownEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5482,7 +5889,7 @@ func (x *ShownEntry) String() string {
 func (*ShownEntry) ProtoMessage() {}
 
 func (x *ShownEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5495,7 +5902,7 @@ func (x *ShownEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
 func (*ShownEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
@@ -5558,7 +5965,7 @@ type GuardianEntry struct {
 
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5570,7 +5977,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5583,7 +5990,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -5660,7 +6067,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5672,7 +6079,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5685,7 +6092,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -5720,7 +6127,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5732,7 +6139,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5745,7 +6152,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Relation) GetAccount() string {
@@ -5780,7 +6187,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5792,7 +6199,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5805,7 +6212,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *Grant) GetAccount() string {
@@ -5847,7 +6254,7 @@ type ConsentEntry struct {
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5859,7 +6266,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5872,7 +6279,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -5957,7 +6364,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5969,7 +6376,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5982,7 +6389,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -6032,7 +6439,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6044,7 +6451,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6057,7 +6464,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -6150,7 +6557,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6162,7 +6569,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6175,7 +6582,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -6224,7 +6631,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6236,7 +6643,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6249,7 +6656,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *Interaction) GetKind() string {
@@ -6285,7 +6692,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6297,7 +6704,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6310,7 +6717,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -6350,7 +6757,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6362,7 +6769,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6375,7 +6782,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -6396,7 +6803,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6408,7 +6815,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6421,7 +6828,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -6455,7 +6862,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6467,7 +6874,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6480,7 +6887,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -6507,7 +6914,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6519,7 +6926,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6532,7 +6939,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -6558,7 +6965,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6570,7 +6977,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6583,7 +6990,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -6603,7 +7010,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6615,7 +7022,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6628,7 +7035,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -6655,7 +7062,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6667,7 +7074,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6680,7 +7087,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -6705,7 +7112,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6717,7 +7124,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6730,7 +7137,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 type ListRequestsResponse struct {
@@ -6742,7 +7149,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6754,7 +7161,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6767,7 +7174,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -6788,7 +7195,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6800,7 +7207,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6813,7 +7220,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -6847,7 +7254,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6859,7 +7266,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6872,7 +7279,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -6897,7 +7304,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6909,7 +7316,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6922,7 +7329,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 type FetchRecordRequest struct {
@@ -6936,7 +7343,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6948,7 +7355,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6961,7 +7368,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -6994,7 +7401,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7006,7 +7413,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7019,7 +7426,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -7039,7 +7446,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7051,7 +7458,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7064,7 +7471,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -7091,7 +7498,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7103,7 +7510,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7116,7 +7523,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -7143,7 +7550,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7155,7 +7562,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7168,7 +7575,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -7196,7 +7603,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7208,7 +7615,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7221,7 +7628,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -7258,7 +7665,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7270,7 +7677,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7283,7 +7690,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -7333,7 +7740,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7345,7 +7752,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7358,7 +7765,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -7651,7 +8058,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06recent\x18\x03 \x01(\v2\x19.maodian.store.v1.PersonsR\x06recent\"L\n" +
 	"\aPersons\x12#\n" +
 	"\rnon_sensitive\x18\x01 \x01(\x03R\fnonSensitive\x12\x1c\n" +
-	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xda\a\n" +
+	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xfa\a\n" +
 	"\fTransferSpec\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x12\n" +
@@ -7686,7 +8093,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x11foreign_authority\x18\x17 \x01(\bR\x10foreignAuthority\x12\x1a\n" +
 	"\bapproval\x18\x18 \x01(\tR\bapproval\x12\x1b\n" +
 	"\tonward_to\x18\x19 \x03(\tR\bonwardTo\x12%\n" +
-	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\"\x85\x01\n" +
+	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\x12\x1e\n" +
+	"\n" +
+	"aggregates\x18\x1b \x03(\tR\n" +
+	"aggregates\"\x85\x01\n" +
 	"\x16DeclareTransferRequest\x122\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\x127\n" +
 	"\telsewhere\x18\x02 \x01(\v2\x19.maodian.store.v1.PersonsR\telsewhere\"Q\n" +
@@ -7696,7 +8106,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\"M\n" +
 	"\x13GetTransferResponse\x126\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xa7\x02\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xe4\x02\n" +
 	"\bTransfer\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x14\n" +
@@ -7705,7 +8115,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x01(\tR\apersons\x12#\n" +
 	"\rnewly_counted\x18\x05 \x01(\tR\fnewlyCounted\x126\n" +
 	"\bexcluded\x18\x06 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x126\n" +
-	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"M\n" +
+	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\x12;\n" +
+	"\breleased\x18\b \x03(\v2\x1f.maodian.store.v1.ReleasedTableR\breleased\"\x94\x01\n" +
+	"\rReleasedTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05cells\x18\x02 \x01(\x03R\x05cells\x12\x1e\n" +
+	"\n" +
+	"suppressed\x18\x03 \x01(\x03R\n" +
+	"suppressed\x129\n" +
+	"\n" +
+	"counted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcountedAt\"M\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
@@ -7839,7 +8258,32 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x125\n" +
 	"\brefusals\x18\x02 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x129\n" +
 	"\n" +
-	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"E\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\";\n" +
+	"\x18ReleaseAggregatesRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\"\xea\x01\n" +
+	"\x19ReleaseAggregatesResponse\x125\n" +
+	"\brefusals\x18\x01 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x128\n" +
+	"\x06tables\x18\x02 \x03(\v2 .maodian.store.v1.AggregateTableR\x06tables\x129\n" +
+	"\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12!\n" +
+	"\flease_millis\x18\x04 \x01(\x05R\vleaseMillis\"\xb6\x01\n" +
+	"\x0eAggregateTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"dimensions\x18\x02 \x03(\tR\n" +
+	"dimensions\x125\n" +
+	"\x05cells\x18\x03 \x03(\v2\x1f.maodian.store.v1.AggregateCellR\x05cells\x129\n" +
+	"\n" +
+	"counted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcountedAt\";\n" +
+	"\rAggregateCell\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\x12\x16\n" +
+	"\x06people\x18\x02 \x01(\x03R\x06people\"r\n" +
+	"\x17FinishAggregatesRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\x126\n" +
+	"\bmanifest\x18\x02 \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"\x1a\n" +
+	"\x18FinishAggregatesResponse\"E\n" +
 	"\x10LeasePartRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x10\n" +
@@ -8083,7 +8527,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"ReportPart\x12#.maodian.store.v1.ReportPartRequest\x1a$.maodian.store.v1.ReportPartResponse\x12T\n" +
 	"\tListParts\x12\".maodian.store.v1.ListPartsRequest\x1a#.maodian.store.v1.ListPartsResponse\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x03\n" +
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x01\n" +
+	"\x10AggregateService\x12l\n" +
+	"\x11ReleaseAggregates\x12*.maodian.store.v1.ReleaseAggregatesRequest\x1a+.maodian.store.v1.ReleaseAggregatesResponse\x12i\n" +
+	"\x10FinishAggregates\x12).maodian.store.v1.FinishAggregatesRequest\x1a*.maodian.store.v1.FinishAggregatesResponse2\xeb\x03\n" +
 	"\x0eOfficerService\x12]\n" +
 	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
 	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
@@ -8103,162 +8550,169 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 126)
 var file_maodian_store_v1_store_proto_goTypes = []any{
-	(*Bundle)(nil),                   // 0: maodian.store.v1.Bundle
-	(*Policy)(nil),                   // 1: maodian.store.v1.Policy
-	(*Notice)(nil),                   // 2: maodian.store.v1.Notice
-	(*Purpose)(nil),                  // 3: maodian.store.v1.Purpose
-	(*Recipient)(nil),                // 4: maodian.store.v1.Recipient
-	(*Hold)(nil),                     // 5: maodian.store.v1.Hold
-	(*Mechanism)(nil),                // 6: maodian.store.v1.Mechanism
-	(*LeadModel)(nil),                // 7: maodian.store.v1.LeadModel
-	(*LeadRule)(nil),                 // 8: maodian.store.v1.LeadRule
-	(*LeadStage)(nil),                // 9: maodian.store.v1.LeadStage
-	(*SendHold)(nil),                 // 10: maodian.store.v1.SendHold
-	(*PushBundleRequest)(nil),        // 11: maodian.store.v1.PushBundleRequest
-	(*PushBundleResponse)(nil),       // 12: maodian.store.v1.PushBundleResponse
-	(*GetStatusRequest)(nil),         // 13: maodian.store.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),        // 14: maodian.store.v1.GetStatusResponse
-	(*SizeAudienceRequest)(nil),      // 15: maodian.store.v1.SizeAudienceRequest
-	(*SizeAudienceResponse)(nil),     // 16: maodian.store.v1.SizeAudienceResponse
-	(*RunSpec)(nil),                  // 17: maodian.store.v1.RunSpec
-	(*PlanRunRequest)(nil),           // 18: maodian.store.v1.PlanRunRequest
-	(*PlanRunResponse)(nil),          // 19: maodian.store.v1.PlanRunResponse
-	(*GetRunRequest)(nil),            // 20: maodian.store.v1.GetRunRequest
-	(*GetRunResponse)(nil),           // 21: maodian.store.v1.GetRunResponse
-	(*Run)(nil),                      // 22: maodian.store.v1.Run
-	(*Excluded)(nil),                 // 23: maodian.store.v1.Excluded
-	(*GetTransferFactsRequest)(nil),  // 24: maodian.store.v1.GetTransferFactsRequest
-	(*GetTransferFactsResponse)(nil), // 25: maodian.store.v1.GetTransferFactsResponse
-	(*GetCountersRequest)(nil),       // 26: maodian.store.v1.GetCountersRequest
-	(*GetCountersResponse)(nil),      // 27: maodian.store.v1.GetCountersResponse
-	(*Persons)(nil),                  // 28: maodian.store.v1.Persons
-	(*TransferSpec)(nil),             // 29: maodian.store.v1.TransferSpec
-	(*DeclareTransferRequest)(nil),   // 30: maodian.store.v1.DeclareTransferRequest
-	(*DeclareTransferResponse)(nil),  // 31: maodian.store.v1.DeclareTransferResponse
-	(*GetTransferRequest)(nil),       // 32: maodian.store.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),      // 33: maodian.store.v1.GetTransferResponse
-	(*Transfer)(nil),                 // 34: maodian.store.v1.Transfer
-	(*Refusal)(nil),                  // 35: maodian.store.v1.Refusal
-	(*Manifest)(nil),                 // 36: maodian.store.v1.Manifest
-	(*RecordEventRequest)(nil),       // 37: maodian.store.v1.RecordEventRequest
-	(*SubscriptionAnswer)(nil),       // 38: maodian.store.v1.SubscriptionAnswer
-	(*RecordEventResponse)(nil),      // 39: maodian.store.v1.RecordEventResponse
-	(*GetPreferencesRequest)(nil),    // 40: maodian.store.v1.GetPreferencesRequest
-	(*GetPreferencesResponse)(nil),   // 41: maodian.store.v1.GetPreferencesResponse
-	(*Choice)(nil),                   // 42: maodian.store.v1.Choice
-	(*RecordShownRequest)(nil),       // 43: maodian.store.v1.RecordShownRequest
-	(*RecordShownResponse)(nil),      // 44: maodian.store.v1.RecordShownResponse
-	(*RecordChoicesRequest)(nil),     // 45: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),    // 46: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),       // 47: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),      // 48: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),   // 49: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),  // 50: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),    // 51: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),   // 52: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),             // 53: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),            // 54: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                   // 55: maodian.store.v1.Permit
-	(*ReportRequest)(nil),            // 56: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                  // 57: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),           // 58: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),         // 59: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                 // 60: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),        // 61: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),     // 62: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),    // 63: maodian.store.v1.StartTransferResponse
-	(*LeasePartRequest)(nil),         // 64: maodian.store.v1.LeasePartRequest
-	(*LeasePartResponse)(nil),        // 65: maodian.store.v1.LeasePartResponse
-	(*Part)(nil),                     // 66: maodian.store.v1.Part
-	(*ReportPartRequest)(nil),        // 67: maodian.store.v1.ReportPartRequest
-	(*ReportPartResponse)(nil),       // 68: maodian.store.v1.ReportPartResponse
-	(*ListPartsRequest)(nil),         // 69: maodian.store.v1.ListPartsRequest
-	(*ListPartsResponse)(nil),        // 70: maodian.store.v1.ListPartsResponse
-	(*FinishTransferRequest)(nil),    // 71: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),   // 72: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),            // 73: maodian.store.v1.RequestCounts
-	(*GetRecordRequest)(nil),         // 74: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),        // 75: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                   // 76: maodian.store.v1.Record
-	(*ShownEntry)(nil),               // 77: maodian.store.v1.ShownEntry
-	(*GuardianEntry)(nil),            // 78: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),             // 79: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                 // 80: maodian.store.v1.Relation
-	(*Grant)(nil),                    // 81: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),             // 82: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),             // 83: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                 // 84: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),             // 85: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),              // 86: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),     // 87: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),    // 88: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),       // 89: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),      // 90: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),        // 91: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),       // 92: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),       // 93: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),      // 94: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),      // 95: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),     // 96: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),              // 97: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),     // 98: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),    // 99: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),       // 100: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),      // 101: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),      // 102: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),     // 103: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),      // 104: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),           // 105: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),          // 106: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),     // 107: maodian.store.v1.ImportPeopleResponse
-	nil,                              // 108: maodian.store.v1.Notice.RightsEntry
-	nil,                              // 109: maodian.store.v1.Notice.RefusalEntry
-	nil,                              // 110: maodian.store.v1.Notice.MethodEntry
-	nil,                              // 111: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                              // 112: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                              // 113: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                              // 114: maodian.store.v1.Notice.StoragePlaceTextEntry
-	nil,                              // 115: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                              // 116: maodian.store.v1.Purpose.NecessityEntry
-	nil,                              // 117: maodian.store.v1.Purpose.ImpactEntry
-	nil,                              // 118: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),    // 119: google.protobuf.Timestamp
+	(*Bundle)(nil),                    // 0: maodian.store.v1.Bundle
+	(*Policy)(nil),                    // 1: maodian.store.v1.Policy
+	(*Notice)(nil),                    // 2: maodian.store.v1.Notice
+	(*Purpose)(nil),                   // 3: maodian.store.v1.Purpose
+	(*Recipient)(nil),                 // 4: maodian.store.v1.Recipient
+	(*Hold)(nil),                      // 5: maodian.store.v1.Hold
+	(*Mechanism)(nil),                 // 6: maodian.store.v1.Mechanism
+	(*LeadModel)(nil),                 // 7: maodian.store.v1.LeadModel
+	(*LeadRule)(nil),                  // 8: maodian.store.v1.LeadRule
+	(*LeadStage)(nil),                 // 9: maodian.store.v1.LeadStage
+	(*SendHold)(nil),                  // 10: maodian.store.v1.SendHold
+	(*PushBundleRequest)(nil),         // 11: maodian.store.v1.PushBundleRequest
+	(*PushBundleResponse)(nil),        // 12: maodian.store.v1.PushBundleResponse
+	(*GetStatusRequest)(nil),          // 13: maodian.store.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 14: maodian.store.v1.GetStatusResponse
+	(*SizeAudienceRequest)(nil),       // 15: maodian.store.v1.SizeAudienceRequest
+	(*SizeAudienceResponse)(nil),      // 16: maodian.store.v1.SizeAudienceResponse
+	(*RunSpec)(nil),                   // 17: maodian.store.v1.RunSpec
+	(*PlanRunRequest)(nil),            // 18: maodian.store.v1.PlanRunRequest
+	(*PlanRunResponse)(nil),           // 19: maodian.store.v1.PlanRunResponse
+	(*GetRunRequest)(nil),             // 20: maodian.store.v1.GetRunRequest
+	(*GetRunResponse)(nil),            // 21: maodian.store.v1.GetRunResponse
+	(*Run)(nil),                       // 22: maodian.store.v1.Run
+	(*Excluded)(nil),                  // 23: maodian.store.v1.Excluded
+	(*GetTransferFactsRequest)(nil),   // 24: maodian.store.v1.GetTransferFactsRequest
+	(*GetTransferFactsResponse)(nil),  // 25: maodian.store.v1.GetTransferFactsResponse
+	(*GetCountersRequest)(nil),        // 26: maodian.store.v1.GetCountersRequest
+	(*GetCountersResponse)(nil),       // 27: maodian.store.v1.GetCountersResponse
+	(*Persons)(nil),                   // 28: maodian.store.v1.Persons
+	(*TransferSpec)(nil),              // 29: maodian.store.v1.TransferSpec
+	(*DeclareTransferRequest)(nil),    // 30: maodian.store.v1.DeclareTransferRequest
+	(*DeclareTransferResponse)(nil),   // 31: maodian.store.v1.DeclareTransferResponse
+	(*GetTransferRequest)(nil),        // 32: maodian.store.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),       // 33: maodian.store.v1.GetTransferResponse
+	(*Transfer)(nil),                  // 34: maodian.store.v1.Transfer
+	(*ReleasedTable)(nil),             // 35: maodian.store.v1.ReleasedTable
+	(*Refusal)(nil),                   // 36: maodian.store.v1.Refusal
+	(*Manifest)(nil),                  // 37: maodian.store.v1.Manifest
+	(*RecordEventRequest)(nil),        // 38: maodian.store.v1.RecordEventRequest
+	(*SubscriptionAnswer)(nil),        // 39: maodian.store.v1.SubscriptionAnswer
+	(*RecordEventResponse)(nil),       // 40: maodian.store.v1.RecordEventResponse
+	(*GetPreferencesRequest)(nil),     // 41: maodian.store.v1.GetPreferencesRequest
+	(*GetPreferencesResponse)(nil),    // 42: maodian.store.v1.GetPreferencesResponse
+	(*Choice)(nil),                    // 43: maodian.store.v1.Choice
+	(*RecordShownRequest)(nil),        // 44: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),       // 45: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),      // 46: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),     // 47: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),        // 48: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),       // 49: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),    // 50: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),   // 51: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),     // 52: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),    // 53: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),              // 54: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),             // 55: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                    // 56: maodian.store.v1.Permit
+	(*ReportRequest)(nil),             // 57: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                   // 58: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),            // 59: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),          // 60: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                  // 61: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),         // 62: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),      // 63: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),     // 64: maodian.store.v1.StartTransferResponse
+	(*ReleaseAggregatesRequest)(nil),  // 65: maodian.store.v1.ReleaseAggregatesRequest
+	(*ReleaseAggregatesResponse)(nil), // 66: maodian.store.v1.ReleaseAggregatesResponse
+	(*AggregateTable)(nil),            // 67: maodian.store.v1.AggregateTable
+	(*AggregateCell)(nil),             // 68: maodian.store.v1.AggregateCell
+	(*FinishAggregatesRequest)(nil),   // 69: maodian.store.v1.FinishAggregatesRequest
+	(*FinishAggregatesResponse)(nil),  // 70: maodian.store.v1.FinishAggregatesResponse
+	(*LeasePartRequest)(nil),          // 71: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),         // 72: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                      // 73: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),         // 74: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),        // 75: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),          // 76: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),         // 77: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),     // 78: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),    // 79: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),             // 80: maodian.store.v1.RequestCounts
+	(*GetRecordRequest)(nil),          // 81: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),         // 82: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                    // 83: maodian.store.v1.Record
+	(*ShownEntry)(nil),                // 84: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),             // 85: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),              // 86: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                  // 87: maodian.store.v1.Relation
+	(*Grant)(nil),                     // 88: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),              // 89: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),              // 90: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                  // 91: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),              // 92: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),               // 93: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),      // 94: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),     // 95: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),        // 96: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),       // 97: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),         // 98: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),        // 99: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),        // 100: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),       // 101: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),       // 102: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),      // 103: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),               // 104: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),      // 105: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),     // 106: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),        // 107: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),       // 108: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),       // 109: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),      // 110: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),       // 111: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),            // 112: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),           // 113: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),      // 114: maodian.store.v1.ImportPeopleResponse
+	nil,                               // 115: maodian.store.v1.Notice.RightsEntry
+	nil,                               // 116: maodian.store.v1.Notice.RefusalEntry
+	nil,                               // 117: maodian.store.v1.Notice.MethodEntry
+	nil,                               // 118: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                               // 119: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                               // 120: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                               // 121: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                               // 122: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                               // 123: maodian.store.v1.Purpose.NecessityEntry
+	nil,                               // 124: maodian.store.v1.Purpose.ImpactEntry
+	nil,                               // 125: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),     // 126: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	119, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	126, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	108, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	109, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	115, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	116, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	110, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	111, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	112, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	113, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	114, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
-	115, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	116, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	117, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	118, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	119, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	119, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	119, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	119, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	119, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	117, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	118, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	119, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	120, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	121, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	122, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	123, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	124, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	125, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	126, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	126, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	126, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	126, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	126, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	119, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	73,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	119, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	119, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	126, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	80,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	126, // 30: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	126, // 31: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17,  // 32: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22,  // 33: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22,  // 34: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
@@ -8266,139 +8720,151 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	29,  // 36: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	28,  // 37: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
 	28,  // 38: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
-	119, // 39: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	119, // 40: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	126, // 39: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	126, // 40: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
 	29,  // 41: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	28,  // 42: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
 	34,  // 43: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	34,  // 44: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	35,  // 45: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	36,  // 45: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
 	23,  // 46: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 47: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	119, // 48: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	38,  // 49: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 50: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 51: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	42,  // 52: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 53: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 54: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	55,  // 55: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	119, // 56: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	57,  // 57: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	60,  // 58: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	35,  // 59: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	119, // 60: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
-	66,  // 61: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
-	66,  // 62: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	36,  // 63: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	119, // 64: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	76,  // 65: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 66: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	119, // 67: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	119, // 68: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	79,  // 69: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	80,  // 70: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	81,  // 71: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	82,  // 72: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	83,  // 73: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	84,  // 74: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	85,  // 75: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	86,  // 76: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	78,  // 77: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	77,  // 78: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	119, // 79: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 80: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 81: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	119, // 82: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 83: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	119, // 84: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	119, // 85: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	119, // 86: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	119, // 87: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	119, // 88: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	119, // 89: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	119, // 90: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	76,  // 91: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	85,  // 92: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	97,  // 93: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	85,  // 94: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	76,  // 95: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	105, // 96: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	106, // 97: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	119, // 98: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 99: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 100: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 101: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 102: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 103: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 104: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 105: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 106: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 107: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	37,  // 108: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	40,  // 109: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	43,  // 110: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	45,  // 111: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	74,  // 112: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	87,  // 113: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	89,  // 114: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	93,  // 115: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	47,  // 116: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	49,  // 117: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	51,  // 118: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	91,  // 119: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	53,  // 120: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	56,  // 121: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	59,  // 122: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	62,  // 123: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	64,  // 124: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	67,  // 125: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	69,  // 126: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	71,  // 127: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	95,  // 128: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	98,  // 129: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	100, // 130: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	102, // 131: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	104, // 132: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 133: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 134: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 135: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 136: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 137: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 138: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 139: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 140: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 141: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	39,  // 142: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	41,  // 143: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	44,  // 144: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	46,  // 145: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	75,  // 146: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	88,  // 147: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	90,  // 148: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	94,  // 149: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	48,  // 150: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	50,  // 151: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	52,  // 152: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	92,  // 153: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	54,  // 154: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	58,  // 155: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	61,  // 156: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	63,  // 157: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	65,  // 158: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	68,  // 159: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	70,  // 160: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	72,  // 161: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	96,  // 162: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	99,  // 163: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	101, // 164: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	103, // 165: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	107, // 166: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	133, // [133:167] is the sub-list for method output_type
-	99,  // [99:133] is the sub-list for method input_type
-	99,  // [99:99] is the sub-list for extension type_name
-	99,  // [99:99] is the sub-list for extension extendee
-	0,   // [0:99] is the sub-list for field type_name
+	37,  // 47: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	35,  // 48: maodian.store.v1.Transfer.released:type_name -> maodian.store.v1.ReleasedTable
+	126, // 49: maodian.store.v1.ReleasedTable.counted_at:type_name -> google.protobuf.Timestamp
+	126, // 50: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	39,  // 51: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 52: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	43,  // 53: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	43,  // 54: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 55: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	43,  // 56: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	56,  // 57: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	126, // 58: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	58,  // 59: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	61,  // 60: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	36,  // 61: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	126, // 62: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	36,  // 63: maodian.store.v1.ReleaseAggregatesResponse.refusals:type_name -> maodian.store.v1.Refusal
+	67,  // 64: maodian.store.v1.ReleaseAggregatesResponse.tables:type_name -> maodian.store.v1.AggregateTable
+	126, // 65: maodian.store.v1.ReleaseAggregatesResponse.started_at:type_name -> google.protobuf.Timestamp
+	68,  // 66: maodian.store.v1.AggregateTable.cells:type_name -> maodian.store.v1.AggregateCell
+	126, // 67: maodian.store.v1.AggregateTable.counted_at:type_name -> google.protobuf.Timestamp
+	37,  // 68: maodian.store.v1.FinishAggregatesRequest.manifest:type_name -> maodian.store.v1.Manifest
+	73,  // 69: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	73,  // 70: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	37,  // 71: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	126, // 72: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	83,  // 73: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 74: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	126, // 75: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	126, // 76: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	86,  // 77: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	87,  // 78: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	88,  // 79: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	89,  // 80: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	90,  // 81: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	91,  // 82: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	92,  // 83: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	93,  // 84: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	85,  // 85: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	84,  // 86: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	126, // 87: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 88: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 89: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	126, // 90: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 91: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	126, // 92: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 93: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	126, // 94: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	126, // 95: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	126, // 96: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	126, // 97: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	126, // 98: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	83,  // 99: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	92,  // 100: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	104, // 101: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	92,  // 102: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	83,  // 103: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	112, // 104: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	113, // 105: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	126, // 106: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 107: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 108: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 109: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 110: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 111: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 112: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 113: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 114: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 115: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	38,  // 116: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	41,  // 117: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	44,  // 118: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	46,  // 119: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	81,  // 120: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	94,  // 121: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	96,  // 122: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	100, // 123: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	48,  // 124: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	50,  // 125: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	52,  // 126: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	98,  // 127: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	54,  // 128: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	57,  // 129: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	60,  // 130: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	63,  // 131: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	71,  // 132: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	74,  // 133: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	76,  // 134: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	78,  // 135: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	65,  // 136: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
+	69,  // 137: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
+	102, // 138: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	105, // 139: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	107, // 140: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	109, // 141: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	111, // 142: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 143: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 144: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 145: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 146: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 147: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 148: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 149: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 150: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 151: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	40,  // 152: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	42,  // 153: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	45,  // 154: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	47,  // 155: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	82,  // 156: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	95,  // 157: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	97,  // 158: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	101, // 159: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	49,  // 160: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	51,  // 161: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	53,  // 162: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	99,  // 163: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	55,  // 164: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	59,  // 165: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	62,  // 166: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	64,  // 167: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	72,  // 168: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	75,  // 169: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	77,  // 170: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	79,  // 171: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	66,  // 172: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
+	70,  // 173: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
+	103, // 174: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	106, // 175: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	108, // 176: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	110, // 177: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	114, // 178: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	143, // [143:179] is the sub-list for method output_type
+	107, // [107:143] is the sub-list for method input_type
+	107, // [107:107] is the sub-list for extension type_name
+	107, // [107:107] is the sub-list for extension extendee
+	0,   // [0:107] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -8412,9 +8878,9 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   119,
+			NumMessages:   126,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_maodian_store_v1_store_proto_goTypes,
 		DependencyIndexes: file_maodian_store_v1_store_proto_depIdxs,

@@ -1,0 +1,75 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/maodian-dev/maodian/internal/identity"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
+	"github.com/maodian-dev/maodian/internal/storeclient"
+)
+
+// TestCountsHaveNoWayToARow goes both ways with both certificates: one that tells counts opens
+// no row, one that sends rows opens no row of a transfer of counts, and no counts.
+func TestCountsHaveNoWayToARow(t *testing.T) {
+	w := serve(t)
+	w.Push(nil)
+	for i := range 25 {
+		w.Event(fmt.Sprint("follower", i), "subscribe", "")
+		w.Event(fmt.Sprint("follower", i), "CLICK", "tag:tea")
+	}
+	w.Event("one", "subscribe", "")
+	w.Event("one", "CLICK", "tag:jade")
+	spec := &storev1.TransferSpec{
+		TransferId: "t", Name: "counts", Recipient: "acme-group-crm", Country: "CH", Purpose: "GroupReporting",
+		Categories: []string{"AnonymousAggregate"}, Aggregates: []string{"FollowersByTag"}, Necessity: "report", HasDestination: true,
+	}
+	manager := w.client(role(identity.Manager, "", ""))
+	if _, err := manager.Control.DeclareTransfer(t.Context(), &storev1.DeclareTransferRequest{Spec: spec}); err != nil {
+		t.Fatal(err)
+	}
+
+	counts := w.client(role(identity.Aggregate, "counts", "t"))
+	denied(t, counts.Transfer, "RoleDenied", connect.CodePermissionDenied)
+	rows := w.client(role(identity.Transfer, "counts", "t"))
+	denied(t, rows.Transfer, "TransferKind", connect.CodeFailedPrecondition)
+	_, err := rows.Aggregate.ReleaseAggregates(t.Context(), &storev1.ReleaseAggregatesRequest{TransferId: "t"})
+	if storeclient.Word(err) != "RoleDenied" {
+		t.Errorf("counts by the certificate of a transfer of records: %v", err)
+	}
+
+	r, err := counts.Aggregate.ReleaseAggregates(t.Context(), &storev1.ReleaseAggregatesRequest{TransferId: "t"})
+	if err != nil || len(r.GetTables()) != 1 || r.GetLeaseMillis() <= 0 {
+		t.Fatal(r, err)
+	}
+	if table := r.GetTables()[0]; len(table.GetCells()) != 1 || table.GetCells()[0].GetPeople() != 30 || fmt.Sprint(table.GetCells()[0].GetKeys(), table.GetDimensions()) != "[tea] [tag]" {
+		t.Errorf("told %v", table)
+	}
+	m := &storev1.Manifest{Object: "o", Sha256: strings.Repeat("0", 64)}
+	if _, err := counts.Aggregate.FinishAggregates(t.Context(), &storev1.FinishAggregatesRequest{TransferId: "t", Manifest: m}); err != nil {
+		t.Fatal(err)
+	}
+	x, err := manager.Control.GetTransfer(t.Context(), &storev1.GetTransferRequest{TransferId: "t"})
+	if err != nil || x.GetTransfer().GetState() != "Complete" || len(x.GetTransfer().GetReleased()) != 1 {
+		t.Fatal(x, err)
+	}
+	if told := x.GetTransfer().GetReleased()[0]; told.GetCells() != 1 || told.GetSuppressed() != 1 || told.GetName() != "FollowersByTag" {
+		t.Errorf("the manager is told %v", told)
+	}
+}
+
+func denied(t *testing.T, c storev1connect.TransferServiceClient, word string, code connect.Code) {
+	t.Helper()
+	_, start := c.StartTransfer(t.Context(), &storev1.StartTransferRequest{TransferId: "t"})
+	_, part := c.LeasePart(t.Context(), &storev1.LeasePartRequest{TransferId: "t", Max: 10})
+	_, finish := c.FinishTransfer(t.Context(), &storev1.FinishTransferRequest{TransferId: "t"})
+	for what, err := range map[string]error{"start": start, "part": part, "finish": finish} {
+		if storeclient.Word(err) != word || connect.CodeOf(err) != code {
+			t.Errorf("%s: %v, want %s", what, err, word)
+		}
+	}
+}
