@@ -71,6 +71,19 @@ type (
 		Destination    transferDestination `json:"destination"`
 	}
 
+	aggregateConfig struct {
+		TransferID     string              `json:"transferID"`
+		Name           string              `json:"name"`
+		Recipient      string              `json:"recipient"` // named in the manifest
+		Format         string              `json:"format"`
+		Aggregates     []string            `json:"aggregates"`
+		Store          storeclient.Config  `json:"store"`
+		TLS            identity.Files      `json:"tls"`
+		CredentialsDir string              `json:"credentialsDir"`
+		ExtraCAFile    string              `json:"extraCAFile,omitempty"`
+		Destination    transferDestination `json:"destination"`
+	}
+
 	transferDestination struct {
 		Type string   `json:"type"`
 		S3   S3Bucket `json:"s3"`

@@ -54,6 +54,11 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 		Bucket: S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"}, CredentialsSecret: "group-crm-s3",
 	})
 	add("transfer", transfer, err)
+	counts, err := TransferChildren(TransferInput{
+		Owner: owner("DataTransfer", "counts"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-2", Recipient: "acme-group", Format: "CSV", Aggregates: []string{"LeadsByStage"},
+		Bucket: S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"}, CredentialsSecret: "group-crm-s3",
+	})
+	add("aggregate", counts, err)
 	return out
 }
 

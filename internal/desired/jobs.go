@@ -39,6 +39,7 @@ type TransferInput struct {
 	Recipient         string
 	Format            string
 	Fields            []string
+	Aggregates        []string // instead of fields: the Job tells counts, and knows no row
 	Bucket            S3Bucket
 	CredentialsSecret string
 }
@@ -55,6 +56,9 @@ func DispatchName(campaign string) string { return campaign + "-dispatch" }
 
 // DispatchTLSName names the Secret with its certificate.
 func DispatchTLSName(campaign string) string { return campaign + "-dispatch-tls" }
+
+// aggregatePart is the subcommand for a transfer of counts.
+const aggregatePart = "aggregate"
 
 // TransferName names the Job of a transfer.
 func TransferName(transfer string) string { return transfer + "-transfer" }
@@ -73,7 +77,7 @@ func DispatchChildren(in DispatchInput) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := job(in.Platform, in.Placement, Dispatch, in.Owner.Name, DispatchTLSName(in.Owner.Name), in.CredentialsSecret).
+	spec := job(in.Platform, in.Placement, Dispatch, "", in.Owner.Name, DispatchTLSName(in.Owner.Name), in.CredentialsSecret).
 		WithCompletionMode(batchv1.IndexedCompletion).WithCompletions(in.Shards).WithParallelism(in.Shards).WithSuspend(in.Suspend)
 	j := batchac.Job(name, in.Owner.Namespace).WithLabels(Labels(Dispatch, in.Owner.Name)).WithLabels(map[string]string{StoreLabel: in.Store}).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
 	return []runtime.ApplyConfiguration{dispatchPolicy(in), cm, j}, nil
@@ -85,23 +89,38 @@ func TransferChildren(in TransferInput) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := TransferName(in.Owner.Name)
-	cm, _, err := configMap(in.Owner, Transfer, name+"-config", transferConfig{
-		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Fields: in.Fields,
-		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
-		Destination: transferDestination{Type: "S3", S3: in.Bucket},
-	})
+	name, part, config := TransferName(in.Owner.Name), "", any(in.config())
+	if len(in.Aggregates) > 0 {
+		part, config = aggregatePart, in.aggregateConfig()
+	}
+	cm, _, err := configMap(in.Owner, Transfer, name+"-config", config)
 	if err != nil {
 		return nil, err
 	}
-	spec := job(in.Platform, in.Placement, Transfer, in.Owner.Name, TransferTLSName(in.Owner.Name), in.CredentialsSecret)
+	spec := job(in.Platform, in.Placement, Transfer, part, in.Owner.Name, TransferTLSName(in.Owner.Name), in.CredentialsSecret)
 	j := batchac.Job(name, in.Owner.Namespace).WithLabels(Labels(Transfer, in.Owner.Name)).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
 	return []runtime.ApplyConfiguration{transferPolicy(in, destination), cm, j}, nil
 }
 
-func job(p Platform, at Placement, c Component, instance, tls, credentials string) *batchac.JobSpecApplyConfiguration {
+func (in TransferInput) config() transferConfig {
+	return transferConfig{
+		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Fields: in.Fields,
+		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
+		Destination: transferDestination{Type: "S3", S3: in.Bucket},
+	}
+}
+
+func (in TransferInput) aggregateConfig() aggregateConfig {
+	return aggregateConfig{
+		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Aggregates: in.Aggregates,
+		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
+		Destination: transferDestination{Type: "S3", S3: in.Bucket},
+	}
+}
+
+func job(p Platform, at Placement, c Component, part, instance, tls, credentials string) *batchac.JobSpecApplyConfiguration {
 	return batchac.JobSpec().WithBackoffLimit(backoffLimit).WithTemplate(podTemplate(p, at, workload{
-		component: c, instance: instance, config: instance + "-" + string(c) + "-config",
+		component: c, part: part, instance: instance, config: instance + "-" + string(c) + "-config",
 		mounts: []mount{
 			{name: "tls", path: tlsPath, secret: tls},
 			{name: "credentials", path: credentialsPath, secret: credentials},

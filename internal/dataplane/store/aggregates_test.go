@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/maodian-dev/maodian/internal/identity"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -59,6 +61,37 @@ func TestCountsHaveNoWayToARow(t *testing.T) {
 	}
 	if told := x.GetTransfer().GetReleased()[0]; told.GetCells() != 1 || told.GetSuppressed() != 1 || told.GetName() != "FollowersByTag" {
 		t.Errorf("the manager is told %v", told)
+	}
+}
+
+// TestTheWayForCountsCarriesNothingElse reads the service's own description: whatever it may
+// answer is listed here, and none of it could hold a row.
+func TestTheWayForCountsCarriesNothingElse(t *testing.T) {
+	service := storev1.File_maodian_store_v1_store_proto.Services().ByName("AggregateService")
+	var answers []string
+	var walk func(path string, m protoreflect.MessageDescriptor)
+	walk = func(path string, m protoreflect.MessageDescriptor) {
+		for i := range m.Fields().Len() {
+			f := m.Fields().Get(i)
+			at := path + "." + string(f.Name())
+			if f.Message() != nil && f.Message().FullName() != "google.protobuf.Timestamp" {
+				walk(at, f.Message())
+				continue
+			}
+			answers = append(answers, at+" "+f.Kind().String())
+		}
+	}
+	for i := range service.Methods().Len() {
+		walk(string(service.Methods().Get(i).Name()), service.Methods().Get(i).Output())
+	}
+	want := []string{
+		"ReleaseAggregates.refusals.code string", "ReleaseAggregates.refusals.field string", "ReleaseAggregates.refusals.message string",
+		"ReleaseAggregates.tables.name string", "ReleaseAggregates.tables.dimensions string", "ReleaseAggregates.tables.cells.keys string",
+		"ReleaseAggregates.tables.cells.people int64", "ReleaseAggregates.tables.counted_at message",
+		"ReleaseAggregates.started_at message", "ReleaseAggregates.lease_millis int32",
+	}
+	if d := cmp.Diff(want, answers); d != "" {
+		t.Error(d)
 	}
 }
 
