@@ -9,24 +9,27 @@ import "slices"
 // Of the others, those about fewer people are hidden; and then as many more, the smallest
 // first, as it takes until no hidden number can be found within an interval narrower than
 // the threshold by adding and subtracting. Where that would need to hide a number that is
-// known from before, nothing moves.
+// known from before, nothing in the row moves.
 func Protect(t Table, former []Number) []Number {
-	p := begin(t, former)
-	if shapes[t.Name].Overlapping {
-		return slices.DeleteFunc(p.numbers(), func(n Number) bool { return n.Key.Total() })
+	stuck := map[string]bool{}
+	for {
+		p := begin(t, former, stuck)
+		if shapes[t.Name].Overlapping {
+			return slices.DeleteFunc(p.numbers(), func(n Number) bool { return n.Key.Total() })
+		}
+		row, ok := p.complete()
+		if ok {
+			return p.numbers()
+		}
+		stuck[row] = true
 	}
-	if !p.complete() && len(former) > 0 {
-		return p.asBefore()
-	}
-	return p.numbers()
 }
 
 // state is how one cell or total stands.
 type state struct {
 	Cell
 	number Number
-	kept   bool // by an earlier release; it is known by now
-	fresh  bool // there was none
+	kept   bool // as an earlier release told it, so that it is known by now
 }
 
 func (s *state) hidden() bool { return s.number.Hidden() }
@@ -36,7 +39,7 @@ func (s *state) hide() { s.number.Value = 0 }
 func hiddenState(s state) bool { return s.hidden() }
 
 // protection is one table on its way: the cells and totals of the rows in which something
-// moves, in order. The other rows are settled: they stay as they are.
+// moves, in order. The other rows are settled: they stay as they were.
 type protection struct {
 	cells, totals []state
 	settled       []Number
@@ -44,19 +47,19 @@ type protection struct {
 	grid          grid
 }
 
-// begin hides what is about few, and keeps what has not moved.
-func begin(t Table, former []Number) *protection {
+// begin hides what is about few, and keeps what has not moved, or may not.
+func begin(t Table, former []Number, stuck map[string]bool) *protection {
 	p := &protection{before: map[Key]Number{}}
 	for _, n := range former {
 		p.before[n.Key] = n
 	}
 	rows := map[string]int64{}
 	for _, c := range t.Cells {
-		p.cells = append(p.cells, p.stand(c))
+		p.cells = append(p.cells, p.stand(c, stuck[c.Row]))
 		rows[c.Row] += c.People
 	}
 	for row, people := range rows {
-		p.totals = append(p.totals, p.stand(Cell{Key{Row: row}, people}))
+		p.totals = append(p.totals, p.stand(Cell{Key{Row: row}, people}, stuck[row]))
 	}
 	p.settle()
 	order := func(a, b state) int { return compare(a.Key, b.Key) }
@@ -81,13 +84,16 @@ func (p *protection) settle() {
 	p.cells, p.totals = slices.DeleteFunc(p.cells, out), slices.DeleteFunc(p.totals, out)
 }
 
-func (p *protection) stand(c Cell) state {
+// stand is how a cell stands by itself. One that is stuck is as it was, and hidden where it
+// was not there.
+func (p *protection) stand(c Cell, stuck bool) state {
 	s := state{Cell: c, number: Number{Key: c.Key, Counted: c.People}}
 	before, known := p.before[c.Key]
-	s.fresh = !known
 	switch {
-	case known && near(before.Counted, c.People):
+	case known && (stuck || near(before.Counted, c.People)):
 		s.kept, s.number = true, before
+	case stuck:
+		s.kept = true
 	case c.People >= Threshold:
 		s.number.Value = round(c.People)
 	}
@@ -95,9 +101,9 @@ func (p *protection) stand(c Cell) state {
 }
 
 // complete hides more until every hidden cell is safe; false: that cannot be done with what
-// is not known already. Hiding never makes another cell less safe, so each is looked at
-// until it passes.
-func (p *protection) complete() bool {
+// is not known already, for the sake of a cell in this row. Hiding never makes another cell
+// less safe, so each is looked at until it passes.
+func (p *protection) complete() (row string, ok bool) {
 	var open []int
 	for i := range p.cells {
 		if p.cells[i].hidden() {
@@ -112,13 +118,13 @@ func (p *protection) complete() bool {
 		}
 		more, ok := p.hideBeside(i)
 		if !ok {
-			return p.allHidden()
+			return p.cells[i].Row, p.allHidden()
 		}
 		if more >= 0 {
 			open = append(open, more)
 		}
 	}
-	return true
+	return "", true
 }
 
 // hideBeside hides one more number for the sake of a cell: the smallest in a line that hides
@@ -211,18 +217,4 @@ func (p *protection) numbers() []Number {
 	}
 	slices.SortFunc(out, func(a, b Number) int { return compare(a.Key, b.Key) })
 	return out
-}
-
-// asBefore tells what was told before. What was not there is hidden.
-func (p *protection) asBefore() []Number {
-	for _, list := range [][]state{p.cells, p.totals} {
-		for i := range list {
-			if s := &list[i]; s.fresh {
-				s.hide()
-			} else {
-				s.number = p.before[s.Key]
-			}
-		}
-	}
-	return p.numbers()
 }

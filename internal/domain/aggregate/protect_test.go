@@ -77,6 +77,7 @@ func TestWhatIsToldAgain(t *testing.T) {
 	first := Protect(one(50, 100, 200), nil)
 	hiding := Protect(one(5, 100, 200), nil)
 	rows := Protect(two(row("P", 50, 100), row("Q", 30, 40)), nil)
+	wide := Protect(two(row("P", 50, 100, 40), row("Q", 100, 200, 300)), nil)
 	for name, c := range map[string]struct {
 		table  Table
 		former []Number
@@ -93,6 +94,7 @@ func TestWhatIsToldAgain(t *testing.T) {
 		"what hides beside it stays until it has moved itself":      {one(90, 100, 200), hiding, "=390 a=- b=- c=200 "},
 		"a new cell, told at once":                                  {one(50, 100, 200, 40), first, "=390 a=50 b=100 c=200 d=40 "},
 		"a new cell about few, and the total that would tell it":    {one(50, 100, 230, 5), first, "=390 a=50 b=100 c=- d=- "},
+		"a row that cannot move keeps no other one":                 {two(row("P", 65, 115, 10), row("Q", 100, 260, 300)), wide, "P=190 Pa=50 Pb=100 Pc=40 Q=660 Qa=100 Qb=260 Qc=300 "},
 		"a new row alone hides in itself, the others are not moved": {two(row("P", 50, 100), row("Q", 30, 40), row("R", 5, 60, 90)), rows, "P=150 Pa=50 Pb=100 Q=70 Qa=30 Qb=40 R=160 Ra=- Rb=- Rc=90 "},
 	} {
 		t.Run(name, func(t *testing.T) {
