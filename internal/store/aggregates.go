@@ -26,7 +26,7 @@ type Release struct {
 	Refusals []transfer.Refusal // empty: it tells
 	Started  time.Time
 	Tables   []ReleasedTable
-	Life     time.Duration // from before the call; no write goes on after it
+	Life     time.Duration // from the answer; no write goes on after it
 }
 
 // ReleasedTable is what may be told of one table.

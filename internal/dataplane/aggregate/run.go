@@ -73,13 +73,11 @@ func Run(ctx context.Context, cfg Config) error {
 // an error the Job runs again, is told the same, and writes it under the same names.
 func (j *Job) Run(ctx context.Context) error {
 	var told *storev1.ReleaseAggregatesResponse
-	var until time.Time
 	err := j.patiently(ctx, func() (err error) {
-		asked := j.Clock() // by our own clock, from before the store counts
 		told, err = j.Store.ReleaseAggregates(ctx, &storev1.ReleaseAggregatesRequest{TransferId: j.TransferID})
-		until = asked.Add(time.Duration(told.GetLeaseMillis()) * time.Millisecond)
 		return err
 	})
+	until := j.Clock().Add(time.Duration(told.GetLeaseMillis()) * time.Millisecond) // the store counts first, and then decides
 	switch {
 	case storeclient.Word(err) == store.ErrTransferState.Word:
 		j.Log.Info("Transfer is over already")

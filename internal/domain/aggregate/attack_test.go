@@ -164,6 +164,38 @@ func TestNobodyFindsAHiddenNumberWithinTwenty(t *testing.T) {
 	})
 }
 
+// TestNobodyFindsAHiddenNumberInALaterRelease: whenever something is told anew of a row, who
+// knows all that is told of it by then is as far from the hidden numbers as at first.
+func TestNobodyFindsAHiddenNumberInALaterRelease(t *testing.T) {
+	var moved int
+	seeds(t, 400, func(t *testing.T, r *rand.Rand) {
+		x := random(r, 1, 5)
+		var former []Number
+		for range 20 {
+			now := Protect(x, former)
+			if anything(now) && !slices.Equal(now, former) {
+				moved++
+				a := know(x, now)
+				low, high := a.propagate()
+				for i, c := range a.hidden {
+					if c.People < low[i] || c.People > high[i] || high[i]-low[i] < Threshold {
+						t.Errorf("%+v lies between %d and %d of %s after %s", c, low[i], high[i], told(now), told(former))
+					}
+				}
+			}
+			former = now
+			for i := range x.Cells {
+				if r.IntN(2) == 0 {
+					x.Cells[i].People = max(0, x.Cells[i].People+r.Int64N(121)-60)
+				}
+			}
+		}
+	})
+	if moved < 1000 {
+		t.Errorf("only %d releases moved", moved)
+	}
+}
+
 // TestNobodyFindsAHiddenNumberByTryingAll is exact, and therefore small: two rows of three,
 // with small numbers.
 func TestNobodyFindsAHiddenNumberByTryingAll(t *testing.T) {

@@ -23,9 +23,16 @@ func (l *Ledger) ReleaseAggregates(ctx context.Context, id string) (store.Releas
 	if _, err := aggregateSpec(ctx, l.read, id); err != nil {
 		return store.Release{}, err
 	}
-	tables, counted, err := l.countTables(ctx, id)
+	before, err := released(ctx, l.read, id)
 	if err != nil {
 		return store.Release{}, err
+	}
+	var tables map[aggregate.Name]aggregate.Table
+	counted := l.cfg.Clock()
+	if len(before) == 0 { // all of them are told by one transaction
+		if tables, counted, err = l.countTables(ctx, id); err != nil {
+			return store.Release{}, err
+		}
 	}
 	var out store.Release
 	err = l.write.do(ctx, func(t *tx) (err error) {
@@ -66,11 +73,7 @@ func (l *Ledger) release(ctx context.Context, t *tx, id string, tables map[aggre
 		return store.Release{Refusals: refusals}, err
 	}
 	for _, name := range s.Aggregates {
-		table, ok := tables[aggregate.Name(name)]
-		if !ok { // declared anew meanwhile
-			return store.Release{}, store.ErrTransferConflict
-		}
-		if err := t.tell(ctx, id, table, counted); err != nil {
+		if err := t.tell(ctx, id, aggregate.Name(name), tables, counted); err != nil {
 			return store.Release{}, err
 		}
 	}
@@ -104,11 +107,15 @@ func (t *tx) openRelease(ctx context.Context, v *store.View, s store.TransferSpe
 }
 
 // tell writes down what a transfer tells of a table, once: from then on that is what it tells.
-func (t *tx) tell(ctx context.Context, id string, table aggregate.Table, counted time.Time) error {
+func (t *tx) tell(ctx context.Context, id string, name aggregate.Name, tables map[aggregate.Name]aggregate.Table, counted time.Time) error {
 	var told bool
 	const has = "SELECT EXISTS (SELECT 1 FROM releases WHERE transfer_id = ? AND name = ?)"
-	if err := t.QueryRowContext(ctx, has, id, string(table.Name)).Scan(&told); err != nil || told {
+	if err := t.QueryRowContext(ctx, has, id, string(name)).Scan(&told); err != nil || told {
 		return wrapRead(err)
+	}
+	table, ok := tables[name]
+	if !ok { // declared anew meanwhile
+		return store.ErrTransferConflict
 	}
 	numbers, counted, err := t.numbersOf(ctx, table, counted)
 	if err != nil {
@@ -116,7 +123,7 @@ func (t *tx) tell(ctx context.Context, id string, table aggregate.Table, counted
 	}
 	const release = "INSERT INTO releases (transfer_id, name, at_ms, counted_ms) VALUES (?, ?, ?, ?) RETURNING id"
 	var number int64
-	if err := t.QueryRowContext(ctx, release, id, string(table.Name), t.now.UnixMilli(), counted.UnixMilli()).Scan(&number); err != nil {
+	if err := t.QueryRowContext(ctx, release, id, string(name), t.now.UnixMilli(), counted.UnixMilli()).Scan(&number); err != nil {
 		return fmt.Errorf("write release: %w", err)
 	}
 	var cells []any
@@ -126,13 +133,13 @@ func (t *tx) tell(ctx context.Context, id string, table aggregate.Table, counted
 	if _, err := insertAll(ctx, t.Tx, "INSERT INTO release_cells (release_id, row_key, column_key, value, counted) VALUES %s", 5, cells); err != nil {
 		return err
 	}
-	body, err := json.Marshal(cellsOf(table.Name, numbers))
+	body, err := json.Marshal(cellsOf(name, numbers))
 	if err != nil {
 		return fmt.Errorf("encode release: %w", err)
 	}
 	sum := sha256.Sum256(body)
 	t.log("aggregate released", nil, map[string]any{
-		"transfer": id, "aggregate": table.Name, "sha256": hex.EncodeToString(sum[:]), "cells": len(numbers), "counted": counted.UnixMilli(),
+		"transfer": id, "aggregate": name, "sha256": hex.EncodeToString(sum[:]), "cells": len(numbers), "counted": counted.UnixMilli(),
 	})
 	return nil
 }

@@ -4750,7 +4750,7 @@ type ReleaseAggregatesResponse struct {
 	Refusals      []*Refusal             `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"`                           // why nothing is told; empty: it is
 	Tables        []*AggregateTable      `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`                               // in the order of the request
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`        // of the transfer, also when a crash interrupted it
-	LeaseMillis   int32                  `protobuf:"varint,4,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // from before this call; no write goes on after it
+	LeaseMillis   int32                  `protobuf:"varint,4,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // from this answer; no write goes on after it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
