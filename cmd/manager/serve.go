@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -137,7 +138,7 @@ func wire(m ctrl.Manager, o options, user, extraCA string) error {
 	return errors.Join(
 		residency.SetupWithManager(m, residency.Deps{
 			Client: c, Scheme: m.GetScheme(), Clock: real, Issuer: issuer, Stores: stores, Pusher: pusher, Platform: platform, Recorder: recorder,
-			Meter:   &gather.Meter{Cache: c, Live: m.GetAPIReader(), Stores: stores},
+			Meter: &gather.Meter{Cache: c, Live: m.GetAPIReader(), Stores: stores}, Resolver: net.DefaultResolver,
 			ExtraCA: extraCA, Manager: user, Prover: prover, ProberUser: proberUser, NewID: func() string { return string(uuid.NewUUID()) }, NewKey: newKey,
 			Evidence: residency.LogEvidence{Log: m.GetLogger()}, Metrics: metrics.Registry,
 		}),

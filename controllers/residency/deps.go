@@ -37,6 +37,7 @@ type Deps struct {
 	Pusher   *gather.Pusher
 	Meter    *gather.Meter
 	Platform desired.Platform
+	Resolver Resolver
 	// ExtraCA is PEM that data-plane pods trust beside the well-known authorities.
 	ExtraCA string
 	// Manager is the user name under which the manager acts.
@@ -85,6 +86,7 @@ func SetupWithManager(m ctrl.Manager, d Deps) error {
 		(&ExceptionReconciler{d}).setup(m),
 		(&HoldReconciler{d}).setup(m),
 		(&TransferReconciler{d}).setup(m),
+		(&ScheduleReconciler{d}).setup(m),
 	)
 }
 

@@ -37,6 +37,7 @@ var (
 	proof  = &fakeEvidence{}
 	gauges = prometheus.NewRegistry()
 	now    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	clock  = clocktesting.NewFakePassiveClock(now)
 )
 
 const (
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func wire(r *envtestrig.Rig, m ctrl.Manager) error {
-	c, clock := m.GetClient(), clocktesting.NewFakePassiveClock(now)
+	c := m.GetClient()
 	var ids atomic.Int64
 	prover, err := proving.NewProver(r.Config, envtestrig.Prober)
 	if err != nil {
@@ -58,9 +59,9 @@ func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 	}
 	return residency.SetupWithManager(m, residency.Deps{
 		Client: c, Scheme: r.Scheme, Clock: clock, Manager: envtestrig.Manager, Prover: prover, ProberUser: envtestrig.Prober, Stores: stores, ExtraCA: "PEM",
-		Issuer:   issuing.Issuer{Client: c, SystemNamespace: envtestrig.SystemNamespace, Clock: clock},
-		Pusher:   &gather.Pusher{Reader: c, Stores: stores, Clock: clock},
-		Meter:    &gather.Meter{Cache: c, Live: m.GetAPIReader(), Stores: stores},
+		Issuer: issuing.Issuer{Client: c, SystemNamespace: envtestrig.SystemNamespace, Clock: clock},
+		Pusher: &gather.Pusher{Reader: c, Stores: stores, Clock: clock},
+		Meter:  &gather.Meter{Cache: c, Live: m.GetAPIReader(), Stores: stores}, Resolver: names,
 		Platform: desired.Platform{Image: "registry.maodian.test/maodian:dev", SystemNamespace: envtestrig.SystemNamespace, ExtraCA: true},
 		NewID:    func() string { return fmt.Sprintf("ledger-%d", ids.Add(1)) },
 		NewKey:   func() ([]byte, error) { return bytes.Repeat([]byte{7}, 32), nil },

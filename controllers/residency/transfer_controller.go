@@ -60,12 +60,12 @@ func (r *TransferReconciler) Reconcile(ctx context.Context, t *residencyv1.DataT
 	}
 	return applying.End(ctx, r.reporter(), applying.Report[*residencyv1.DataTransfer]{
 		Before: before, After: t, Conditions: &t.Status.Conditions, Observed: &t.Status.ObservedGeneration,
-		Outcome: outcome, Err: err, Wait: s.wait(), Events: transferEvents,
+		Outcome: outcome, Err: err, Wait: s.wait(r.Clock.Now()), Events: transferEvents,
 	})
 }
 
 func (r *TransferReconciler) run(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
-	for _, phase := range []transferPhase{r.gather, r.decide, r.declare, r.start, r.follow} {
+	for _, phase := range []transferPhase{r.expire, r.gather, r.decide, r.declare, r.start, r.follow} {
 		if outcome, err := phase(ctx, s); err != nil || outcome != nil {
 			return outcome, err
 		}

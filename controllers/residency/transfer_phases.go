@@ -7,7 +7,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +26,21 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 )
 
+// expire ends a transfer that had not started by its time. The Job is looked for first: one
+// that was made is followed, even where a crash kept the status from saying so.
+func (r *TransferReconciler) expire(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
+	t, err := s.transfer, error(nil)
+	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
+		return nil, err
+	}
+	by, now := t.Spec.StartByTime, r.Clock.Now()
+	if s.started() || by.IsZero() || now.Before(by.Time) {
+		return nil, nil
+	}
+	t.Status.CompletionTime, t.Status.Reserved = metav1.NewTime(now), residencyv1.TransferReservation{}
+	return conditions.Stall(residencyv1.ReasonStartByTimePassed, "had not started by %s, and will not any more; status.refusals tells what was in its way, if a rule was", stamp(by.Time)), nil
+}
+
 func (r *TransferReconciler) gather(ctx context.Context, s *transferScope) (*conditions.Outcome, error) {
 	t, err := s.transfer, error(nil)
 	if s.policy, err = gather.Policy(ctx, r.Client, t.Namespace); err != nil {
@@ -36,9 +50,6 @@ func (r *TransferReconciler) gather(ctx context.Context, s *transferScope) (*con
 		return nil, err
 	}
 	if s.mechanism, err = gather.Find[residencyv1.TransferMechanism](ctx, r.Client, t.Namespace, t.Spec.MechanismRef.Name); err != nil {
-		return nil, err
-	}
-	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
 		return nil, err
 	}
 	var holds residencyv1.RegulatoryHoldList
@@ -150,16 +161,12 @@ func (r *TransferReconciler) declare(ctx context.Context, s *transferScope) (*co
 		return nil, nil
 	}
 	t := s.transfer
-	if t.Spec.Format == residencyv1.FormatParquet {
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.format` Parquet is not supported by this version: use JSONLines or CSV"), nil
-	}
-	name := t.Spec.Destination.S3.CredentialsSecretRef.Name
-	secret, err := gather.Find[corev1.Secret](ctx, r.Client, t.Namespace, name)
+	p, err := targetOf(t.Spec.Destination)
 	if err != nil {
-		return nil, err
+		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.destination` cannot be used: its address has no valid host and port"), nil
 	}
-	if secret == nil || len(secret.Data["accessKeyID"]) == 0 || len(secret.Data["secretAccessKey"]) == 0 {
-		return conditions.Stall(metav1alpha1.ReasonCredentialsMissing, "Secret %s must hold `accessKeyID` and `secretAccessKey`", name), nil
+	if outcome, err := r.credentials(ctx, t.Namespace, p); err != nil || outcome != nil {
+		return outcome, err
 	}
 	c, err := r.Stores.Control(ctx, t.Namespace, s.store.Name)
 	if err != nil {
@@ -194,27 +201,22 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	if err := r.Issuer.EnsureLeaf(ctx, role, desired.TransferTLSName(t.Name), owner, desired.Labels(desired.Transfer, t.Name)); err != nil {
 		return nil, err
 	}
+	in, p, err := r.wanted(s, owner)
+	if err != nil {
+		return nil, err
+	}
 	if s.job != nil { // its template is immutable: what was made is followed, not made anew
 		t.Status.JobName = s.job.Name
 		s.allowed(now)
-		return nil, nil
+		return nil, r.reroute(ctx, s, in, p)
 	}
-	s3 := t.Spec.Destination.S3
-	in := desired.TransferInput{
-		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID),
-		Recipient: t.Spec.Recipient.Name, Format: string(t.Spec.Format),
-		Bucket:            desired.S3Bucket{Endpoint: s3.Endpoint, Region: s3.Region, Bucket: s3.Bucket, Prefix: s3.Prefix},
-		CredentialsSecret: s3.CredentialsSecretRef.Name,
+	if err := r.locate(ctx, &p, nil); err != nil {
+		return conditions.Wait(residencyv1.ReasonDestinationUnreachable, "the name of the destination has no address outside: correct its DNS, or name its networks in `spec.destination.cidrs` of another DataTransfer"), nil //nolint:nilerr // waiting for a name is an outcome
 	}
-	for _, f := range t.Spec.Fields {
-		in.Fields = append(in.Fields, string(f))
-	}
-	for _, a := range t.Spec.Aggregates {
-		in.Aggregates = append(in.Aggregates, string(a))
-	}
+	in.Destination = p.Destination
 	children, err := desired.TransferChildren(in)
 	if err != nil {
-		return conditions.Stall(metav1alpha1.ReasonInvalidSpec, "`spec.destination.s3.endpoint` cannot be used"), nil //nolint:nilerr // the user must change the field: an answer, not an error
+		return nil, err
 	}
 	if err := applying.Children(ctx, r.Client, children...); err != nil {
 		return nil, err
@@ -230,6 +232,27 @@ func kindOf(t *residencyv1.DataTransfer) identity.Kind {
 		return identity.Aggregate
 	}
 	return identity.Transfer
+}
+
+// wanted is what the children are made of, but for the addresses of the destination.
+func (r *TransferReconciler) wanted(s *transferScope, owner desired.Owner) (desired.TransferInput, target, error) {
+	t := s.transfer
+	p, err := targetOf(t.Spec.Destination)
+	in := desired.TransferInput{
+		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, Store: s.store.Name, TransferID: string(t.UID),
+		Recipient: t.Spec.Recipient.Name, Format: string(t.Spec.Format), Destination: p.Destination, CredentialsSecret: p.secret,
+		Limits: desired.TransferLimits{Bytes: t.Spec.Limits.Bytes, BytesPerSecond: t.Spec.Limits.BytesPerSecond, People: int(t.Spec.Limits.PeoplePerObject)},
+	}
+	for _, f := range t.Spec.Fields {
+		in.Fields = append(in.Fields, string(f))
+	}
+	for _, a := range t.Spec.Aggregates {
+		in.Aggregates = append(in.Aggregates, string(a))
+	}
+	for _, k := range t.Spec.EncryptFor {
+		in.EncryptFor = append(in.EncryptFor, string(k))
+	}
+	return in, p, err
 }
 
 // allowed notes the decision once, with the start that makes it final.
@@ -263,20 +286,23 @@ func getTransfer(ctx context.Context, c storev1connect.ControlServiceClient, id 
 	return answer.GetTransfer(), err
 }
 
-// wait tells when to look again at what cannot be watched.
-func (s *transferScope) wait() time.Duration {
+// wait tells when to look again at what cannot be watched, and at the time by which the
+// transfer must have started.
+func (s *transferScope) wait(now time.Time) time.Duration {
 	st := s.transfer.Status
 	switch {
 	case !st.CompletionTime.IsZero():
 		return 0
 	case s.reserved:
 		return atOnce
-	case s.started() || !st.StartTime.IsZero():
+	case s.started():
 		return applying.Jitter(s.transfer.UID, followInterval)
-	case st.Decision == residencyv1.DecisionRefused: // people may agree or withdraw
-		return applying.Jitter(s.transfer.UID, policyInterval)
 	}
-	return applying.Jitter(s.transfer.UID, retryInterval)
+	by := next(now, s.transfer.Spec.StartByTime.Time)
+	if st.Decision == residencyv1.DecisionRefused { // people may agree or withdraw
+		return applying.Sooner(by, applying.Jitter(s.transfer.UID, policyInterval))
+	}
+	return applying.Sooner(by, applying.Jitter(s.transfer.UID, retryInterval))
 }
 
 const (

@@ -65,6 +65,7 @@ func transferEvents(before, after *residencyv1.DataTransfer) []applying.Event {
 // record copies the numbers that the store tells.
 func (s *transferScope) record(x *storev1.Transfer) {
 	st := &s.transfer.Status
+	st.DecisionID = x.GetDecision()
 	if x.GetState() != stateComplete && x.GetState() != stateStopped {
 		return
 	}

@@ -167,11 +167,11 @@ func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {
 	waitTransfer(t, x, "Ready", "True", residencyv1.ReasonTransferring)
 	answer(ns, x, &storev1.Transfer{
 		State: "Complete", Persons: "612", NewlyCounted: "600", Excluded: []*storev1.Excluded{{Reason: "ConsentMissing", People: "1388"}},
-		Manifest: &storev1.Manifest{Object: "cn/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: 612, Bytes: 99},
+		Manifest: &storev1.Manifest{Object: "cn/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: 612, Bytes: 99}, Decision: fmt.Sprintf("%032d", 7),
 	})
 	waitTransfer(t, x, "Complete", "True", metav1alpha1.ReasonComplete)
 	st := x.Status
-	if st.Persons != "612" || st.PersonsCounted != "600" || st.Manifest.Rows != "612" || *st.Manifest.Bytes != 99 || len(st.Excluded) != 1 {
+	if st.DecisionID != fmt.Sprintf("%032d", 7) || st.Persons != "612" || st.PersonsCounted != "600" || st.Manifest.Rows != "612" || *st.Manifest.Bytes != 99 || len(st.Excluded) != 1 {
 		t.Errorf("status = %+v", st)
 	}
 }

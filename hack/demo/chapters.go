@@ -217,6 +217,25 @@ func (s *story) plan(c *marketingv1.PushCampaign) {
 	s.report.check("reasons that nobody was made for", len(got), 0)
 }
 
+// sigkill ends every process of a subcommand on this machine, and tells how many there were.
+func sigkill(subcommand string) (killed int, err error) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, fmt.Errorf("look for %s: %w", subcommand, err)
+	}
+	for _, f := range files {
+		line, err := os.ReadFile(f)
+		if err != nil || !bytes.HasPrefix(line, []byte("/maodian\x00"+subcommand+"\x00")) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		if err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	return killed, nil
+}
+
 // kill ends the dispatcher with SIGKILL in the middle of the run.
 func (s *story) kill(ctx context.Context) error {
 	third := int64(s.expected.Eligible) / 3
@@ -227,20 +246,9 @@ func (s *story) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	killed := 0
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	killed, err := sigkill("dispatch")
 	if err != nil {
-		return fmt.Errorf("look for the dispatcher: %w", err)
-	}
-	for _, f := range files {
-		line, err := os.ReadFile(f)
-		if err != nil || !bytes.HasPrefix(line, []byte("/maodian\x00dispatch\x00")) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-		if err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
-			killed++
-		}
+		return err
 	}
 	sum, err := s.summary(ctx)
 	if err != nil {

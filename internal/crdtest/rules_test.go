@@ -101,6 +101,7 @@ var ruleCases = []struct {
 	{kind: "LeadModel", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "Audience", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
 	{kind: "SendHold", message: name63, accept: m{"metadata.name": "p"}, reject: m{"metadata.name": "1"}},
+	{kind: "TransferSchedule", message: name36, accept: m{"metadata.name": strings.Repeat("a", 36)}, reject: m{"metadata.name": strings.Repeat("a", 37)}},
 	{kind: "DataTransfer", message: name50, accept: m{"metadata.name": strings.Repeat("a", 50)}, reject: m{"metadata.name": strings.Repeat("a", 51)}},
 	{kind: "PushCampaign", message: name50, accept: m{"metadata.name": strings.Repeat("a", 50)}, reject: m{"metadata.name": strings.Repeat("a", 51)}},
 	{kind: "ConsentStore", message: name40, accept: m{"metadata.name": strings.Repeat("a", 40)}, reject: m{"metadata.name": strings.Repeat("a", 41)}},
@@ -153,12 +154,30 @@ var ruleCases = []struct {
 	// DataTransfer.
 	{kind: "DataTransfer", message: "`spec` may not change", accept: m{"metadata.labels": m1("team", "crm")}, reject: m{"spec.maxPersons": int64(6000)}},
 	{kind: "DataTransfer", message: "`reviewByTime` must be later than `completedTime`", old: assessed("2027-01-01T00:00:00Z"), accept: assessed("2027-01-01T00:00:00Z"), reject: assessed("2026-01-01T00:00:00Z")},
-	{kind: "DataTransfer", message: "`s3` must be set when `type` is S3", accept: m{}, reject: m{"spec.destination.s3": nil}},
+	{kind: "DataTransfer", message: "`s3` must be set when `type` is S3, and only then", accept: m{}, reject: m{"spec.destination.s3": nil}},
+	{kind: "DataTransfer", message: "`https` must be set when `type` is HTTPS, and only then", old: endpoint, accept: endpoint, reject: m{"spec.destination.https": nil}},
+	{kind: "DataTransfer", message: "`sftp` must be set when `type` is SFTP, and only then", old: server, accept: server, reject: m{"spec.destination.sftp": nil}},
+	{kind: "DataTransfer", message: "must be a network, as 203.0.113.0/24", old: networks("2001:db8::/32"), accept: networks("2001:db8::/32"), reject: networks("203.0.113.0/33")},
 	{kind: "DataTransfer", message: "exactly one of `fields` and `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.fields": l{"id"}, "spec.maxPersons": int64(1)})},
 	{kind: "DataTransfer", message: "`maxPersons` must be set when `fields` is", accept: m{}, reject: m{"spec.maxPersons": nil}},
 	{kind: "DataTransfer", message: "`maxPersons` may not be set with `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.maxPersons": int64(1)})},
 	{kind: "DataTransfer", message: "`categories` must be exactly [AnonymousAggregate]", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.categories": l{"AnonymousAggregate", "InterestTag"}})},
 	{kind: "DataTransfer", message: "`format` must be JSONLines or CSV when `aggregates`", old: counts(m{"spec.format": "CSV"}), accept: counts(m{"spec.format": "CSV"}), reject: counts(m{"spec.format": "Parquet"})},
+	{kind: "DataTransfer", message: "`limits` may not be set with `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.limits": m1("bytes", int64(1000000))})},
+
+	// TransferSchedule; its template has the rules of a DataTransfer but for the one about changes.
+	{kind: "TransferSchedule", message: "`startByTime` may not be set: the schedule sets it", accept: m{"spec.schedule": "0 9 * * 2"}, reject: m{"spec.template.spec.startByTime": "2027-01-01T00:00:00Z"}},
+	{kind: "TransferSchedule", message: "`reviewByTime` must be later than `completedTime`", accept: m{}, reject: m{"spec.template.spec.impactAssessment": assessed("2026-01-01T00:00:00Z")["spec.impactAssessment"]}},
+	{kind: "TransferSchedule", message: "`s3` must be set when `type` is S3, and only then", accept: m{}, reject: m{"spec.template.spec.destination.s3": nil}},
+	{kind: "TransferSchedule", message: "`https` must be set when `type` is HTTPS, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "HTTPS"}},
+	{kind: "TransferSchedule", message: "`sftp` must be set when `type` is SFTP, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "SFTP"}},
+	{kind: "TransferSchedule", message: "must be a network, as 203.0.113.0/24", accept: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/24"}}, reject: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/33"}}},
+	{kind: "TransferSchedule", message: "exactly one of `fields` and `aggregates`", accept: templated(counts(nil)), reject: m{"spec.template.spec.fields": nil}},
+	{kind: "TransferSchedule", message: "`maxPersons` must be set when `fields` is", accept: m{}, reject: m{"spec.template.spec.maxPersons": nil}},
+	{kind: "TransferSchedule", message: "`maxPersons` may not be set with `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.maxPersons": int64(1)}))},
+	{kind: "TransferSchedule", message: "`categories` must be exactly [AnonymousAggregate]", accept: templated(counts(nil)), reject: templated(counts(m{"spec.categories": l{"InterestTag"}}))},
+	{kind: "TransferSchedule", message: "`format` must be JSONLines or CSV when `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.format": "Parquet"}))},
+	{kind: "TransferSchedule", message: "`limits` may not be set with `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.limits": m1("bytes", int64(1000000))}))},
 
 	// TransferMechanism.
 	{kind: "TransferMechanism", message: "`type` may not change", accept: m{"spec.state": "Suspended"}, reject: m{"spec.type": "Certification"}},
@@ -211,6 +230,7 @@ const (
 	name63 = "hold at most 63 letters"
 	name50 = "hold at most 50 letters"
 	name40 = "hold at most 40 letters"
+	name36 = "hold at most 36 letters"
 )
 
 var (
@@ -242,6 +262,19 @@ func (change m) without(path string) m {
 	return out
 }
 
+// Destinations of the other types, and one in networks.
+var (
+	secretRef = map[string]any{"name": "group-crm"}
+	endpoint  = m{"spec.destination.type": "HTTPS", "spec.destination.s3": nil, "spec.destination.https": map[string]any{
+		"url": "https://crm.example/in/", "keyID": "k", "credentialsSecretRef": secretRef,
+	}}
+	server = m{"spec.destination.type": "SFTP", "spec.destination.s3": nil, "spec.destination.sftp": map[string]any{
+		"host": "sftp.example", "user": "u", "hostKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGpKWGvJNkLZfvjzOKIBD0TTHgPfCTOT1GxAKXtSxL5A"}, "credentialsSecretRef": secretRef,
+	}}
+)
+
+func networks(n string) m { return m{"spec.destination.cidrs": []any{n}} }
+
 func assessed(reviewBy string) m {
 	return m{"spec.impactAssessment": map[string]any{
 		"reference": "PIA-1", "completedTime": "2026-06-01T00:00:00Z", "reviewByTime": reviewBy, "outcome": "Acceptable"}}
@@ -251,6 +284,15 @@ func assessed(reviewBy string) m {
 func counts(more m) m {
 	out := m{"spec.categories": l{"AnonymousAggregate"}, "spec.aggregates": l{"LeadsByStage"}, "spec.fields": nil, "spec.maxPersons": nil}
 	maps.Copy(out, more)
+	return out
+}
+
+// templated makes the same changes to the template of a schedule.
+func templated(change m) m {
+	out := m{}
+	for path, value := range change {
+		out["spec.template."+path] = value
+	}
 	return out
 }
 

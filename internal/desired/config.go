@@ -59,34 +59,32 @@ type (
 	}
 
 	transferConfig struct {
-		TransferID     string              `json:"transferID"`
-		Name           string              `json:"name"`
-		Recipient      string              `json:"recipient"` // named in the manifest
-		Format         string              `json:"format"`
-		Fields         []string            `json:"fields"`
-		Store          storeclient.Config  `json:"store"`
-		TLS            identity.Files      `json:"tls"`
-		CredentialsDir string              `json:"credentialsDir"`
-		ExtraCAFile    string              `json:"extraCAFile,omitempty"`
-		Destination    transferDestination `json:"destination"`
+		TransferID     string             `json:"transferID"`
+		Name           string             `json:"name"`
+		Recipient      string             `json:"recipient"` // named in the manifest
+		Format         string             `json:"format"`
+		Fields         []string           `json:"fields"`
+		EncryptFor     []string           `json:"encryptFor,omitempty"`
+		Limits         TransferLimits     `json:"limits,omitzero"`
+		Store          storeclient.Config `json:"store"`
+		TLS            identity.Files     `json:"tls"`
+		CredentialsDir string             `json:"credentialsDir"`
+		ExtraCAFile    string             `json:"extraCAFile,omitempty"`
+		Destination    Destination        `json:"destination"`
 	}
 
 	aggregateConfig struct {
-		TransferID     string              `json:"transferID"`
-		Name           string              `json:"name"`
-		Recipient      string              `json:"recipient"` // named in the manifest
-		Format         string              `json:"format"`
-		Aggregates     []string            `json:"aggregates"`
-		Store          storeclient.Config  `json:"store"`
-		TLS            identity.Files      `json:"tls"`
-		CredentialsDir string              `json:"credentialsDir"`
-		ExtraCAFile    string              `json:"extraCAFile,omitempty"`
-		Destination    transferDestination `json:"destination"`
-	}
-
-	transferDestination struct {
-		Type string   `json:"type"`
-		S3   S3Bucket `json:"s3"`
+		TransferID     string             `json:"transferID"`
+		Name           string             `json:"name"`
+		Recipient      string             `json:"recipient"` // named in the manifest
+		Format         string             `json:"format"`
+		Aggregates     []string           `json:"aggregates"`
+		EncryptFor     []string           `json:"encryptFor,omitempty"`
+		Store          storeclient.Config `json:"store"`
+		TLS            identity.Files     `json:"tls"`
+		CredentialsDir string             `json:"credentialsDir"`
+		ExtraCAFile    string             `json:"extraCAFile,omitempty"`
+		Destination    Destination        `json:"destination"`
 	}
 )
 
@@ -95,14 +93,6 @@ type SubscriptionTemplate struct {
 	TemplateID string            `json:"templateID"`
 	Page       string            `json:"page,omitempty"`
 	Data       map[string]string `json:"data"`
-}
-
-// S3Bucket is where a transfer goes.
-type S3Bucket struct {
-	Endpoint string `json:"endpoint"`
-	Region   string `json:"region,omitempty"`
-	Bucket   string `json:"bucket"`
-	Prefix   string `json:"prefix,omitempty"`
 }
 
 func files() identity.Files {

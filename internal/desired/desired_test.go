@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,12 +52,19 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 	add("dispatch", dispatch, err)
 	transfer, err := TransferChildren(TransferInput{
 		Owner: owner("DataTransfer", "leads"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-1", Recipient: "acme-group", Format: "JSONLines", Fields: []string{"id", "tags"},
-		Bucket: S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"}, CredentialsSecret: "group-crm-s3",
+		Destination: Destination{
+			Type: "S3", S3: &S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"},
+			Addresses: []string{"203.0.113.7"}, CIDRs: []string{"203.0.113.7/32"}, Port: 443,
+		}, CredentialsSecret: "group-crm-s3",
 	})
 	add("transfer", transfer, err)
 	counts, err := TransferChildren(TransferInput{
 		Owner: owner("DataTransfer", "counts"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-2", Recipient: "acme-group", Format: "CSV", Aggregates: []string{"LeadsByStage"},
-		Bucket: S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"}, CredentialsSecret: "group-crm-s3",
+		EncryptFor: []string{"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"},
+		Destination: Destination{
+			Type: "S3", S3: &S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"},
+			Addresses: []string{"203.0.113.7"}, CIDRs: []string{"203.0.113.7/32"}, Port: 443,
+		}, CredentialsSecret: "group-crm-s3",
 	})
 	add("aggregate", counts, err)
 	return out
@@ -160,15 +168,34 @@ func TestAStoreClaimHasNoOwner(t *testing.T) {
 	}
 }
 
+// TestADestinationIsReachedOnItsPortOnly: without networks nothing outside is open at all,
+// since a rule without peers would open everything.
 func TestADestinationIsReachedOnItsPortOnly(t *testing.T) {
-	for endpoint, want := range map[string]int32{"https://s3.example": 443, "https://s3.example:9000": 9000} {
-		if got, err := portOf(endpoint); err != nil || got != want {
-			t.Errorf("portOf(%q) = %d, %v; want %d", endpoint, got, err, want)
+	for name, c := range map[string]struct {
+		destination Destination
+		want        string
+	}{
+		"two addresses":      {Destination{Port: 22, CIDRs: []string{"203.0.113.7/32", "198.51.100.0/24"}}, "22:198.51.100.0/24,203.0.113.7/32"},
+		"no address, as yet": {Destination{Port: 22}, ""},
+	} {
+		p := transferPolicy(TransferInput{Owner: owner("DataTransfer", "leads"), Store: "brand-store", Destination: c.destination})
+		var got string
+		for _, rule := range p.Spec.Egress {
+			if len(rule.To) == 0 {
+				t.Errorf("%s: a rule is open to everybody", name)
+			}
+			var networks []string
+			for _, to := range rule.To {
+				if to.IPBlock != nil {
+					networks = append(networks, *to.IPBlock.CIDR)
+				}
+			}
+			if len(networks) > 0 {
+				got += rule.Ports[0].Port.String() + ":" + strings.Join(networks, ",")
+			}
 		}
-	}
-	for _, bad := range []string{"", "no address", "https://s3.example:99999"} {
-		if _, err := portOf(bad); err == nil {
-			t.Errorf("portOf(%q) is accepted", bad)
+		if got != c.want {
+			t.Errorf("%s: opens %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -55,14 +55,6 @@ func dispatchPolicy(in DispatchInput) *networkingac.NetworkPolicyApplyConfigurat
 	return policy(in.Owner, Dispatch, nil, platformEgress(in.Store, in.CIDRs))
 }
 
-// transferPolicy lets the Job reach its destination. A NetworkPolicy cannot name a host, so
-// the configuration pins it.
-func transferPolicy(in TransferInput, destination int32) *networkingac.NetworkPolicyApplyConfiguration {
-	anywhere := networkingac.NetworkPolicyEgressRule().WithPorts(port(destination, corev1.ProtocolTCP)).
-		WithTo(networkingac.NetworkPolicyPeer().WithIPBlock(networkingac.IPBlock().WithCIDR("0.0.0.0/0")))
-	return policy(in.Owner, Transfer, nil, append(innerEgress(in.Store), anywhere))
-}
-
 // innerEgress reaches the store and the cluster's DNS.
 func innerEgress(store string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
 	toStore := networkingac.NetworkPolicyEgressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
@@ -73,13 +65,18 @@ func innerEgress(store string) []*networkingac.NetworkPolicyEgressRuleApplyConfi
 
 // platformEgress adds what the policy lets governed pods reach outside.
 func platformEgress(store string, cidrs []string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
-	out := innerEgress(store)
+	return append(innerEgress(store), outside(443, cidrs)...)
+}
+
+// outside reaches one port of networks outside. No network is no rule, since a rule without
+// peers would open everything.
+func outside(to int32, cidrs []string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
 	if len(cidrs) == 0 {
-		return out
+		return nil
 	}
-	https := networkingac.NetworkPolicyEgressRule().WithPorts(port(443, corev1.ProtocolTCP))
+	rule := networkingac.NetworkPolicyEgressRule().WithPorts(port(to, corev1.ProtocolTCP))
 	for _, c := range slices.Sorted(slices.Values(cidrs)) {
-		https.WithTo(networkingac.NetworkPolicyPeer().WithIPBlock(networkingac.IPBlock().WithCIDR(c)))
+		rule.WithTo(networkingac.NetworkPolicyPeer().WithIPBlock(networkingac.IPBlock().WithCIDR(c)))
 	}
-	return append(out, https)
+	return []*networkingac.NetworkPolicyEgressRuleApplyConfiguration{rule}
 }

@@ -76,7 +76,7 @@ func Request(t *residencyv1.DataTransfer) transfer.Request {
 		ForeignAuthority: s.Recipient.Authority != "", Approval: s.Recipient.Approval, OnwardTo: sortedStrings(s.Recipient.OnwardTo),
 		Purpose: string(s.Purpose), LegalBasis: string(s.LegalBasis), Categories: words(s.Categories), DataStatus: string(s.DataStatus),
 		MaxPersons: s.MaxPersons, RetentionDays: int64(s.Recipient.RetentionDays), Necessity: s.Necessity,
-		HasDestination: s.Destination.S3.Endpoint != "", VolumeReview: s.VolumeReview,
+		HasDestination: hasDestination(s.Destination), VolumeReview: s.VolumeReview,
 	}
 	for _, f := range s.Fields { // in the order that the recipient asked for
 		r.Fields = append(r.Fields, string(f))
@@ -144,4 +144,8 @@ func TransferSpec(t *residencyv1.DataTransfer, leadModel string) *storev1.Transf
 		out.ExemptionGround, out.ExemptionEvidence = r.Exemption.Ground, r.Exemption.Evidence
 	}
 	return out
+}
+
+func hasDestination(d residencyv1.TransferDestination) bool {
+	return d.S3.Endpoint != "" || d.HTTPS.URL != "" || d.SFTP.Host != ""
 }

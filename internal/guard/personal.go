@@ -168,6 +168,9 @@ var texts = map[string][]string{
 	"LeadModel":    {"object.?spec.?rules.orValue([]).map(r, r.?match.orValue('')).join(' ')"},
 	"SendHold":     {"object.?spec.?reason.orValue('')"},
 	"DataTransfer": {"object.?spec.?necessity.orValue('')", "object.?spec.?impactAssessment.?reference.orValue('')"},
+	"TransferSchedule": {
+		"object.?spec.?template.?spec.?necessity.orValue('')", "object.?spec.?template.?spec.?impactAssessment.?reference.orValue('')",
+	},
 }
 
 // ownKinds looks at the free text of our kinds.
@@ -185,7 +188,7 @@ func (c compiler) ownKinds() topic {
 		where: governed,
 		resources: []rule{
 			{"marketing.maodian.dev", write, []string{"pushcampaigns", "audiences", "leadmodels", "sendholds"}},
-			{"residency.maodian.dev", write, []string{"datatransfers"}},
+			{"residency.maodian.dev", write, []string{"datatransfers", "transferschedules"}},
 		},
 		conditions: []named{changed, {"not-explained", "!(" + explained("object.metadata") + ")"}},
 		checks: []check{{reason.PersonalDataInSpec, "!(" + strings.Join(found, " || ") + ")",

@@ -210,6 +210,10 @@ func (s *Set) append(object runtime.Object) {
 	switch o := object.(type) {
 	case *residencyv1.DataTransfer:
 		s.Transfers = append(s.Transfers, *o)
+	case *residencyv1.TransferSchedule: // decided as if its time had come
+		t := residencyv1.DataTransfer{Spec: o.Spec.Template.Spec}
+		t.Name, t.Namespace = o.Name, o.Namespace
+		s.Transfers = append(s.Transfers, t)
 	case *residencyv1.ResidencyPolicy:
 		s.Policies = append(s.Policies, *o)
 	case *residencyv1.ConsentStore:

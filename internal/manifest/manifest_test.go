@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/manifest"
 )
 
@@ -74,10 +76,15 @@ func TestRead_TheSamples(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	got := []int{len(s.Transfers), len(s.Policies), len(s.Stores), len(s.Notices), len(s.Mechanisms), len(s.Holds), len(s.Namespaces)}
-	for i, want := range []int{3, 1, 1, 1, 1, 1, 1} {
+	got := []int{len(s.Policies), len(s.Stores), len(s.Notices), len(s.Mechanisms), len(s.Holds), len(s.Namespaces)}
+	for i, want := range []int{1, 1, 1, 1, 1, 1} {
 		if got[i] != want {
 			t.Fatalf("read %v", got)
+		}
+	}
+	for _, want := range []string{"leads-to-zurich", "leads-to-zurich-q4", "leads-to-zurich-weekly"} { // the last one by a schedule
+		if !slices.ContainsFunc(s.Transfers, func(t residencyv1.DataTransfer) bool { return t.Name == want && t.Spec.MaxPersons == 5000 }) {
+			t.Errorf("%s was not read", want)
 		}
 	}
 }

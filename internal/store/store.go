@@ -308,6 +308,7 @@ type Transfer struct {
 	// Newly is by how many of them the year's counter moved.
 	Persons, Newly int64
 	Excluded       map[reason.Code]int64 // as of the start
+	Decision       transfer.Of           // of the start, or of the refusal; empty: there is none yet
 	Released       []Released            // tables of counts
 	Manifest       *Manifest
 }

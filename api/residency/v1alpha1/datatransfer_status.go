@@ -32,6 +32,10 @@ const (
 	// when a hold stopped the transfer midway; the manifest tells what had left.
 	ReasonTransferStopped metav1alpha1.ConditionReason = "TransferStopped"
 
+	// ReasonStartByTimePassed is used with Ready (False), Complete (False) and Stalled (True)
+	// when `spec.startByTime` came and the transfer had not started; nothing left.
+	ReasonStartByTimePassed metav1alpha1.ConditionReason = "StartByTimePassed"
+
 	// ReasonDestinationUnreachable is used with Ready (False) when the destination does not
 	// take what is sent.
 	ReasonDestinationUnreachable metav1alpha1.ConditionReason = "DestinationUnreachable"
@@ -59,6 +63,14 @@ type DataTransferStatus struct {
 	// decidedTime is when the decision was made.
 	// +optional
 	DecidedTime metav1.Time `json:"decidedTime,omitempty,omitzero"`
+
+	// decisionID names the store's decision in its ledger and in the manifest. Unset means that
+	// the store has not decided yet.
+	// +optional
+	// +kubebuilder:validation:MinLength=32
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{32}$`
+	DecisionID string `json:"decisionID,omitempty"`
 
 	// refusals lists every rule that refuses the request.
 	// +optional

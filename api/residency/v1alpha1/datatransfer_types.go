@@ -70,13 +70,6 @@ type ExemptionGround string
 // +kubebuilder:validation:Enum=OriginJurisdiction;UnmixedStatement;Contract;FieldNecessity;LabourRules;CollectiveContract;Incident;Approver;Zone;NegativeList;Registration;Statute;Treaty
 type EvidenceKind string
 
-// DestinationType says what kind of place the records go to.
-// +kubebuilder:validation:Enum=S3
-type DestinationType string
-
-// DestinationS3 is an S3-compatible bucket.
-const DestinationS3 DestinationType = "S3"
-
 // TransferFormat is the form of the object that is written.
 // +kubebuilder:validation:Enum=JSONLines;CSV;Parquet
 type TransferFormat string
@@ -122,6 +115,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || !has(self.maxPersons)",message="`maxPersons` may not be set with `aggregates`: no record leaves"
 // +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || self.categories == ['AnonymousAggregate']",message="`categories` must be exactly [AnonymousAggregate] when `aggregates` is set"
 // +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || self.format in ['JSONLines', 'CSV']",message="`format` must be JSONLines or CSV when `aggregates` is set"
+// +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || !has(self.limits)",message="`limits` may not be set with `aggregates`: tables are small"
 type DataTransferSpec struct {
 	// storeRef names the ConsentStore that holds the records.
 	// +required
@@ -205,9 +199,26 @@ type DataTransferSpec struct {
 	// +required
 	Destination TransferDestination `json:"destination,omitempty,omitzero"`
 
-	// format is the form of the object that is written.
+	// format is the form of the objects that are written.
 	// +required
 	Format TransferFormat `json:"format,omitempty"`
+
+	// encryptFor lists the age recipients that alone can read the objects, as `age-keygen` prints
+	// them. Unset means that they are not encrypted beyond the connection.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	EncryptFor []AgeRecipient `json:"encryptFor,omitempty"`
+
+	// startByTime is until when the transfer may start. One that was refused until then, or waits
+	// for something, ends. Unset means that it may start whenever nothing refuses it any more.
+	// +optional
+	StartByTime metav1.Time `json:"startByTime,omitempty,omitzero"`
+
+	// limits bound what is written. Unset sets no bound.
+	// +optional
+	Limits TransferLimits `json:"limits,omitempty,omitzero"`
 }
 
 // TransferRecipient is who receives the records.
@@ -311,53 +322,6 @@ type ImpactAssessment struct {
 	// outcome is its result.
 	// +required
 	Outcome AssessmentOutcome `json:"outcome,omitempty"`
-}
-
-// TransferDestination is where the records go.
-// +kubebuilder:validation:XValidation:rule="self.type != 'S3' || has(self.s3)",message="`s3` must be set when `type` is S3"
-type TransferDestination struct {
-	// type says which of the members below is meant.
-	// +required
-	Type DestinationType `json:"type,omitempty"`
-
-	// s3 is an S3-compatible bucket. Only for the type S3.
-	// +optional
-	S3 S3Destination `json:"s3,omitempty,omitzero"`
-}
-
-// S3Destination is an S3-compatible bucket.
-type S3Destination struct {
-	// endpoint is the https address of the server, without a path.
-	// +required
-	// +kubebuilder:validation:MinLength=9
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?$`
-	Endpoint string `json:"endpoint,omitempty"`
-
-	// region is the name that requests are signed for. Unset means us-east-1, as S3 does.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Region string `json:"region,omitempty"`
-
-	// bucket is the name of the bucket.
-	// +required
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*[a-z0-9]$`
-	Bucket string `json:"bucket,omitempty"`
-
-	// prefix begins the name of every object that is written and ends in a slash. Unset means none.
-	// +optional
-	// +kubebuilder:validation:MinLength=2
-	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9][-A-Za-z0-9_.]*/)+$`
-	Prefix string `json:"prefix,omitempty"`
-
-	// credentialsSecretRef names a Secret with the keys `accessKeyID` and `secretAccessKey`.
-	// +required
-	CredentialsSecretRef metav1alpha1.LocalObjectReference `json:"credentialsSecretRef,omitempty,omitzero"`
 }
 
 // DataTransfer is one request to send records out. It is refused, or it runs as a Job.

@@ -28,6 +28,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&ResidencyException{}, &ResidencyExceptionList{},
 		&ResidencyPolicy{}, &ResidencyPolicyList{},
 		&TransferMechanism{}, &TransferMechanismList{},
+		&TransferSchedule{}, &TransferScheduleList{},
 	)
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil

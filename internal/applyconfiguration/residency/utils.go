@@ -37,6 +37,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.ExemptionEvidenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HoldScope"):
 		return &residencyv1alpha1.HoldScopeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPSDestination"):
+		return &residencyv1alpha1.HTTPSDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ImpactAssessment"):
 		return &residencyv1alpha1.ImpactAssessmentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KindCount"):
@@ -105,6 +107,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.S3DestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SensitiveExplanation"):
 		return &residencyv1alpha1.SensitiveExplanationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SFTPDestination"):
+		return &residencyv1alpha1.SFTPDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreEncryption"):
 		return &residencyv1alpha1.StoreEncryptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreNotice"):
@@ -117,6 +121,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.TransferDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferExemption"):
 		return &residencyv1alpha1.TransferExemptionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferLimits"):
+		return &residencyv1alpha1.TransferLimitsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferManifest"):
 		return &residencyv1alpha1.TransferManifestApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferMechanism"):
@@ -129,6 +135,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.TransferRecipientApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TransferReservation"):
 		return &residencyv1alpha1.TransferReservationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferSchedule"):
+		return &residencyv1alpha1.TransferScheduleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferScheduleSpec"):
+		return &residencyv1alpha1.TransferScheduleSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferScheduleStatus"):
+		return &residencyv1alpha1.TransferScheduleStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TransferTemplate"):
+		return &residencyv1alpha1.TransferTemplateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Violation"):
 		return &residencyv1alpha1.ViolationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ViolationSummary"):

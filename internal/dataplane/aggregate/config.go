@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
+	"github.com/maodian-dev/maodian/internal/dataplane/destination"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/storeclient"
@@ -12,16 +13,17 @@ import (
 
 // Config is the configuration file.
 type Config struct {
-	TransferID     string               `json:"transferID"`
-	Name           string               `json:"name"`
-	Recipient      string               `json:"recipient"` // named in the manifest; the store decides by its own copy
-	Format         string               `json:"format"`
-	Aggregates     []string             `json:"aggregates"`
-	Store          storeclient.Config   `json:"store"`
-	TLS            identity.Files       `json:"tls"`
-	CredentialsDir string               `json:"credentialsDir"`
-	ExtraCAFile    string               `json:"extraCAFile"`
-	Destination    transfer.Destination `json:"destination"`
+	TransferID     string             `json:"transferID"`
+	Name           string             `json:"name"`
+	Recipient      string             `json:"recipient"` // named in the manifest; the store decides by its own copy
+	Format         string             `json:"format"`
+	Aggregates     []string           `json:"aggregates"`
+	EncryptFor     []string           `json:"encryptFor,omitempty"` // age recipients; empty: not encrypted
+	Store          storeclient.Config `json:"store"`
+	TLS            identity.Files     `json:"tls"`
+	CredentialsDir string             `json:"credentialsDir"`
+	ExtraCAFile    string             `json:"extraCAFile"`
+	Destination    destination.Config `json:"destination"`
 }
 
 // Validate checks the file and sets what it leaves out.
@@ -43,7 +45,7 @@ func (c *Config) Validate() error {
 // outlet is the same as a transfer of records has it: where to, and in what form.
 func (c *Config) outlet() transfer.Config {
 	return transfer.Config{
-		TransferID: c.TransferID, Name: c.Name, Recipient: c.Recipient, Format: c.Format, Fields: []string{people},
+		TransferID: c.TransferID, Name: c.Name, Recipient: c.Recipient, Format: c.Format, Fields: []string{people}, EncryptFor: c.EncryptFor,
 		Store: c.Store, TLS: c.TLS, CredentialsDir: c.CredentialsDir, ExtraCAFile: c.ExtraCAFile, Destination: c.Destination,
 	}
 }

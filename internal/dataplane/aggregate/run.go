@@ -51,6 +51,10 @@ type Job struct {
 
 // Run runs the transfer of the configuration.
 func Run(ctx context.Context, cfg Config) error {
+	encoding, err := transfer.EncodingOf(cfg.outlet())
+	if err != nil {
+		return err
+	}
 	bucket, done, err := transfer.OpenBucket(cfg.outlet())
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
 	j := &Job{
-		Config: cfg, Store: client.Aggregate, Bucket: bucket, Encoding: transfer.Text(cfg.Format), Clock: time.Now, Wait: wait,
+		Config: cfg, Store: client.Aggregate, Bucket: bucket, Encoding: encoding, Clock: time.Now, Wait: wait,
 		Log: slog.Default().With("transfer", cfg.TransferID),
 	}
 	return j.Run(ctx)
@@ -194,7 +198,7 @@ func line(dimensions []string, c *storev1.AggregateCell) ([]byte, error) {
 	return fmt.Appendf(nil, "{%s%q:%s}", &b, people, number), nil
 }
 
-func (j *Job) object(name string) string { return j.Destination.S3.Prefix + j.Name + "/" + name }
+func (j *Job) object(name string) string { return j.Destination.Prefix() + j.Name + "/" + name }
 
 // put writes an object, as long as the store's word holds.
 func (j *Job) put(ctx context.Context, name, contentType string, body []byte) error {

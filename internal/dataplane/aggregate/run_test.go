@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/maodian-dev/maodian/internal/dataplane/destination"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
@@ -83,7 +84,7 @@ func (b *bucket) Put(ctx context.Context, name, contentType string, body []byte)
 func sample(format string) Config {
 	return Config{
 		TransferID: "t-1", Name: "counts", Recipient: "acme-group", Format: format, Aggregates: []string{"LeadsByStage", "ConsentsByPurpose"},
-		Destination: transfer.Destination{Type: "S3", S3: transfer.S3{Endpoint: "https://s3.example", Bucket: "b", Prefix: "cn/"}},
+		Destination: destination.Config{Type: "S3", S3: destination.S3{Endpoint: "https://s3.example", Bucket: "b", Prefix: "cn/"}},
 	}
 }
 
@@ -97,9 +98,13 @@ func job(t *testing.T, format string, l *ledger) (*Job, *bucket, *bytes.Buffer) 
 		l.lease = time.Hour
 	}
 	b, log := &bucket{bodies: map[string]string{}, types: map[string]string{}}, &bytes.Buffer{}
-	now := began
+	now, cfg := began, sample(format)
+	encoding, err := transfer.EncodingOf(cfg.outlet())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &Job{
-		Config: sample(format), Store: storev1connect.NewAggregateServiceClient(srv.Client(), srv.URL), Bucket: b, Encoding: transfer.Text(format),
+		Config: cfg, Store: storev1connect.NewAggregateServiceClient(srv.Client(), srv.URL), Bucket: b, Encoding: encoding,
 		Clock: func() time.Time { now = now.Add(time.Second); return now },
 		Wait:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		Log:   slog.New(slog.NewJSONHandler(log, nil)),
@@ -151,6 +156,22 @@ func TestWhatArrives(t *testing.T) {
 	}
 }
 
+func TestWhatArrivesIsEncryptedWhereThatIsAsked(t *testing.T) {
+	j, b, _ := job(t, "CSV", &ledger{})
+	j.EncryptFor = []string{"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}
+	var err error
+	if j.Encoding, err = transfer.EncodingOf(j.outlet()); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	body := b.bodies["cn/counts/LeadsByStage.csv.age"]
+	if body == "" || strings.Contains(body, "Lead,80") || len(b.names) != 3 {
+		t.Errorf("written: %v", b.names)
+	}
+}
+
 func TestNothingArrives(t *testing.T) {
 	over := connect.NewError(connect.CodeFailedPrecondition, errors.New(store.ErrTransferState.Error()))
 	stale := connect.NewError(connect.CodeFailedPrecondition, errors.New(store.ErrPolicyStale.Error()))
@@ -163,7 +184,7 @@ func TestNothingArrives(t *testing.T) {
 		"of one that is over":                     {&ledger{errs: []error{over}}, nil, ""},
 		"while the store's view is stale":         {&ledger{errs: []error{stale}}, nil, "PolicyStale"},
 		"after the store's word is over":          {&ledger{lease: time.Millisecond}, nil, "lease of the release is over"},
-		"where the destination does not take it":  {&ledger{}, transfer.ErrDenied, "DestinationDenied"},
+		"where the destination does not take it":  {&ledger{}, destination.ErrDenied, "DestinationDenied"},
 		"of a store that stays away for a minute": {&ledger{errs: slices.Repeat([]error{connect.NewError(connect.CodeUnavailable, errors.New("away"))}, patience)}, nil, "away"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,6 +242,7 @@ func TestConfig(t *testing.T) {
 		"a format of records":   {func(c *Config) { c.Format = "Parquet" }, "counts are not written as Parquet"},
 		"another destination":   {func(c *Config) { c.Destination.Type = "Mail" }, "DestinationUnsupported"},
 		"a prefix that climbs":  {func(c *Config) { c.Destination.S3.Prefix = "../" }, "prefix"},
+		"a key that is none":    {func(c *Config) { c.EncryptFor = []string{"age1x"} }, "encryptFor"},
 		"an unencrypted bucket": {func(c *Config) { c.Destination.S3.Endpoint = "http://s3.example" }, "endpoint"},
 	} {
 		c := good()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/maodian-dev/maodian/internal/dataplane/destination"
 	dpstore "github.com/maodian-dev/maodian/internal/dataplane/store"
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
 	"github.com/maodian-dev/maodian/internal/domain/aggregate"
@@ -83,7 +84,7 @@ type breaking struct {
 
 func (b *breaking) Put(ctx context.Context, name, contentType string, body []byte) error {
 	if b.left--; b.left < 0 {
-		return transfer.ErrUnreachable
+		return destination.ErrUnreachable
 	}
 	return b.bucket.Put(ctx, name, contentType, body)
 }
@@ -98,13 +99,17 @@ func TestAJobThatIsKilledTellsTheSame(t *testing.T) {
 	if _, err := w.Ledger.DeclareTransfer(t.Context(), w.Counts("t-1", aggregate.LeadsByStage, aggregate.FollowersByTag)); err != nil {
 		t.Fatal(err)
 	}
-	b := &bucket{bodies: map[string]string{}, types: map[string]string{}}
+	b, cfg := &bucket{bodies: map[string]string{}, types: map[string]string{}}, sample("CSV")
+	encoding, err := transfer.EncodingOf(cfg.outlet())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for objects := range 4 {
 		j := &Job{
-			Config: sample("CSV"), Store: c.Aggregate, Bucket: &breaking{b, objects}, Encoding: transfer.Text("CSV"),
+			Config: cfg, Store: c.Aggregate, Bucket: &breaking{b, objects}, Encoding: encoding,
 			Clock: func() time.Time { return began }, Wait: wait, Log: slog.New(slog.DiscardHandler),
 		}
-		if err := j.Run(t.Context()); (objects < 3) != errors.Is(err, transfer.ErrUnreachable) {
+		if err := j.Run(t.Context()); (objects < 3) != errors.Is(err, destination.ErrUnreachable) {
 			t.Fatalf("after %d objects: %v", objects, err)
 		}
 		w.Clock.Move(48 * time.Hour)

@@ -156,7 +156,7 @@ func (c *control) GetTransfer(ctx context.Context, r *storev1.GetTransferRequest
 func transferOf(t store.Transfer) *storev1.Transfer {
 	out := &storev1.Transfer{
 		TransferId: t.ID, State: t.State, Refusals: refusalsOf(t.Refusals), Persons: subject.People(t.Persons), NewlyCounted: subject.People(t.Newly),
-		Excluded: excludedOf(t.Excluded),
+		Excluded: excludedOf(t.Excluded), Decision: t.Decision.ID,
 	}
 	for _, r := range t.Released {
 		out.Released = append(out.Released, &storev1.ReleasedTable{Name: string(r.Name), Cells: r.Cells, Suppressed: r.Suppressed, CountedAt: timestamp(r.CountedAt)})

@@ -223,7 +223,17 @@ func (t *transfers) ListParts(ctx context.Context, r *storev1.ListPartsRequest) 
 	if err != nil {
 		return nil, err
 	}
-	out := &storev1.ListPartsResponse{}
+	tr, err := t.ledger.Transfer(ctx, r.GetTransferId())
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := t.ledger.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &storev1.ListPartsResponse{
+		Decision: tr.Decision.ID, Rules: tr.Decision.Rules, Tier: tr.Decision.Tier, Excluded: excludedOf(tr.Excluded), Checkpoint: checkpoint,
+	}
 	for _, p := range list {
 		out.Parts = append(out.Parts, &storev1.Part{Part: p.Number, Object: p.Object, Sha256: p.SHA256, Rows: p.Rows, Bytes: p.Bytes})
 	}

@@ -5,12 +5,30 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
 // errRow says that the store sent something else than rows. It repeats none of it.
 var errRow = errors.New("RowInvalid: the store sent a row that is not one JSON object")
+
+// encodingOf is how the objects of a configuration are rendered.
+func encodingOf(format string, fields, encryptFor []string) (Encoding, error) {
+	var e Encoding
+	switch format {
+	case JSONLines, CSV:
+		e = text(format)
+	case Parquet:
+		e = newTable(fields)
+	default:
+		return nil, fmt.Errorf("FormatUnsupported: there is no format %s; use JSONLines, CSV or Parquet", format)
+	}
+	if len(encryptFor) == 0 {
+		return e, nil
+	}
+	return newSealed(e, encryptFor)
+}
 
 // encoder writes rows in one format. A row comes as a JSON object with the fields of the
 // request, in their order.

@@ -256,7 +256,7 @@ func TestJob_EverybodyOnce(t *testing.T) {
 
 func (w *town) export(d *dice, id string) {
 	w.Helper()
-	cfg := destination(w)
+	cfg := configured(w)
 	cfg.TransferID, cfg.Destination.S3.Endpoint = id, "https://"+w.line.addr
 	cfg.Fields = []string{"id", "tags", "lead.score", "lead.stage"}
 	w.Clock.Move(time.Second)
@@ -326,6 +326,9 @@ func (w *town) compare(cfg Config, id string, withdrew map[string]bool) {
 	t, err := w.Ledger.Transfer(w.Context(), id)
 	if err != nil || t.Manifest.SHA256 != sum(got[manifest]) || t.Manifest.Rows != rows || t.Manifest.Bytes != size || m.Rows != rows || m.Bytes != size || m.Partial {
 		w.Errorf("the store has %+v, the bucket %+v, %v", t.Manifest, m, err)
+	}
+	if m.Decision != t.Decision.ID || len(m.Decision) != 32 || m.Rules != t.Decision.Rules || m.Mechanism != t.Decision.Tier || !strings.HasPrefix(m.Checkpoint, "maodian.dev/ledger/"+storetest.LedgerID+"\n") {
+		w.Errorf("the store has decision %+v, the bucket %+v", t.Decision, m)
 	}
 	f, err := w.Ledger.TransferFacts(w.Context(), w.Export("x"))
 	if err != nil || f.Counter.NonSensitive != int64(len(w.year)) {

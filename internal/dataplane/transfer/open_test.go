@@ -4,18 +4,23 @@ import "testing"
 
 // TestOpenBucket_WritesToTheServer: the way out of another Job is the one of records.
 func TestOpenBucket_WritesToTheServer(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
+	cfg.Format, cfg.Fields = CSV, []string{"stage", "people"}
+	e, err := EncodingOf(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b, done, err := OpenBucket(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer done()
 	const name = "counts/LeadsByStage.csv"
-	body, err := Text(CSV).Encode([]string{"stage", "people"}, [][]byte{[]byte(`{"stage":"Lead","people":120}`)})
+	body, err := e.Encode(cfg.Fields, [][]byte{[]byte(`{"stage":"Lead","people":120}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Put(t.Context(), name, Text(CSV).ContentType(), body); err != nil {
+	if err := b.Put(t.Context(), name, e.ContentType(), body); err != nil {
 		t.Fatal(err)
 	}
 	if got := objects(t, cfg)[name]; got != "stage,people\nLead,120\n" {

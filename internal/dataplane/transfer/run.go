@@ -16,6 +16,8 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/maodian-dev/maodian/internal/dataplane/destination"
+	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/identity"
 	"github.com/maodian-dev/maodian/internal/store"
@@ -29,6 +31,8 @@ const (
 	patience = 60
 	// partRows bounds what a Job holds at once: some hundred bytes each.
 	partRows = 2000
+	// attempts of one write, with growing pauses, within the lease of a part.
+	attempts = 10
 )
 
 // errLeaseOver ends a write at the end of its lease.
@@ -62,11 +66,17 @@ type Job struct {
 
 // Run runs the transfer of the configuration.
 func Run(ctx context.Context, cfg Config) error {
-	bucket, err := openBucket(cfg, attempts)
+	encoding, err := encodingOf(cfg.Format, cfg.Fields, cfg.EncryptFor)
 	if err != nil {
 		return err
 	}
-	defer bucket.close()
+	bucket, err := destination.Open(cfg.Destination, destination.Options{
+		CredentialsDir: cfg.CredentialsDir, ExtraCAFile: cfg.ExtraCAFile, Attempts: attempts, Clock: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
 	src, err := identity.NewFileSource(cfg.TLS)
 	if err != nil {
 		return err
@@ -74,7 +84,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
 	j := &Job{
-		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: text(cfg.Format), PartRows: partRows, Clock: time.Now, Wait: wait,
+		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: encoding, PartRows: cfg.Limits.People, Clock: time.Now, Wait: wait,
 		Log: slog.Default().With("transfer", cfg.TransferID),
 	}
 	return j.Run(ctx)
@@ -117,10 +127,19 @@ func (j *Job) Run(ctx context.Context) error {
 	return j.finish(ctx, m, body)
 }
 
-func (j *Job) object(name string) string { return j.Destination.S3.Prefix + j.Name + "/" + name }
+func (j *Job) object(name string) string { return j.Destination.Prefix() + j.Name + "/" + name }
 
-// parts writes parts until there are no more, or the store stops it with a reason.
+// parts writes parts until there are no more, or a limit is reached, or the store stops it
+// with a reason.
 func (j *Job) parts(ctx context.Context) (stopped string, err error) {
+	before, err := j.written(ctx)
+	if err != nil {
+		return "", err
+	}
+	size := meter{limits: j.Limits}
+	for _, p := range before.GetParts() {
+		size.written += p.GetBytes()
+	}
 	for {
 		p, until, err := j.lease(ctx)
 		switch {
@@ -134,9 +153,13 @@ func (j *Job) parts(ctx context.Context) (stopped string, err error) {
 		case p.GetWaitMillis() > 0: // a Job from before may still be writing
 			err = j.Wait(ctx, time.Duration(p.GetWaitMillis())*time.Millisecond)
 		default:
-			err = j.write(ctx, p, until)
+			err = j.write(ctx, p, until, &size)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errSize):
+			j.Log.Warn("Transfer stopped", "reason", reason.SizeLimitReached)
+			return string(reason.SizeLimitReached), nil
+		case err != nil:
 			return "", err
 		}
 	}
@@ -156,11 +179,14 @@ func (j *Job) lease(ctx context.Context) (p *storev1.LeasePartResponse, until ti
 
 // write writes one part and reports it. Where everybody has withdrawn meanwhile, what may
 // stand there from an earlier attempt is emptied, and the part has no object.
-func (j *Job) write(ctx context.Context, p *storev1.LeasePartResponse, until time.Time) error {
-	name := j.object(fmt.Sprintf("part-%05d%s", p.GetPart(), j.Encoding.Extension()))
+func (j *Job) write(ctx context.Context, p *storev1.LeasePartResponse, until time.Time, size *meter) error {
+	began, name := j.Clock(), j.object(fmt.Sprintf("part-%05d%s", p.GetPart(), j.Encoding.Extension()))
 	body, err := j.Encoding.Encode(j.Fields, p.GetRows())
 	if err != nil {
 		return fmt.Errorf("encode part: %w", err)
+	}
+	if !size.take(len(body)) {
+		return errSize
 	}
 	put, cancel := context.WithTimeoutCause(ctx, until.Sub(j.Clock()), errLeaseOver)
 	defer cancel()
@@ -174,12 +200,22 @@ func (j *Job) write(ctx context.Context, p *storev1.LeasePartResponse, until tim
 	if n := len(p.GetRows()); n > 0 {
 		done.Object, done.Sha256, done.Rows, done.Bytes = name, digest(body), int64(n), int64(len(body))
 	}
-	err = j.patiently(ctx, func() error {
-		_, err := j.Store.ReportPart(ctx, &storev1.ReportPartRequest{TransferId: j.TransferID, Part: done, Lease: p.GetLease()})
+	if err := j.report(ctx, done, p.GetLease()); err != nil {
+		return err
+	}
+	if pause := size.pause(len(body), j.Clock().Sub(began)); pause > 0 {
+		return j.Wait(ctx, pause)
+	}
+	return nil
+}
+
+func (j *Job) report(ctx context.Context, done *storev1.Part, lease int64) error {
+	err := j.patiently(ctx, func() error {
+		_, err := j.Store.ReportPart(ctx, &storev1.ReportPartRequest{TransferId: j.TransferID, Part: done, Lease: lease})
 		return err
 	})
 	if storeclient.Word(err) == store.ErrLeaseOver.Word {
-		j.Log.Warn("Part is written again: it was reported too late", "part", p.GetPart())
+		j.Log.Warn("Part is written again: it was reported too late", "part", done.GetPart())
 		return nil
 	}
 	if err != nil {
@@ -201,6 +237,18 @@ type Manifest struct {
 	StoppedBy   string    `json:"stoppedBy,omitempty"` // reason code, when partial
 	StartedAt   time.Time `json:"startedAt"`
 	CompletedAt time.Time `json:"completedAt"`
+
+	Decision   string     `json:"decision"`           // its name in the ledger
+	Rules      string     `json:"rules"`              // the rule pack that it was made by
+	Mechanism  string     `json:"mechanism"`          // the tier that it asked for
+	Excluded   []Excluded `json:"excluded,omitempty"` // as of the start
+	Checkpoint string     `json:"checkpoint"`         // of the ledger, in which every person of every part stands
+}
+
+// Excluded is how many people were left out for a reason.
+type Excluded struct {
+	Reason string `json:"reason"`
+	People string `json:"people"`
 }
 
 // Part is one object of the transfer.
@@ -214,13 +262,13 @@ type Part struct {
 // manifest lists what the store knows to be written, by whichever Job.
 func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
 	m := Manifest{TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Parts: []Part{}, Fields: j.Fields, Partial: stopped != "", StoppedBy: stopped}
-	var list *storev1.ListPartsResponse
-	err := j.patiently(ctx, func() (err error) {
-		list, err = j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
-		return err
-	})
+	list, err := j.written(ctx)
 	if err != nil {
-		return m, fmt.Errorf("list parts: %w", err)
+		return m, err
+	}
+	m.Decision, m.Rules, m.Mechanism, m.Checkpoint = list.GetDecision(), list.GetRules(), list.GetTier(), list.GetCheckpoint()
+	for _, x := range list.GetExcluded() {
+		m.Excluded = append(m.Excluded, Excluded{Reason: x.GetReason(), People: x.GetPeople()})
 	}
 	for _, p := range list.GetParts() {
 		if p.GetRows() == 0 {
@@ -230,6 +278,18 @@ func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
 		m.Rows, m.Bytes = m.Rows+p.GetRows(), m.Bytes+p.GetBytes()
 	}
 	return m, nil
+}
+
+// written lists the parts that are there, by whichever Job.
+func (j *Job) written(ctx context.Context) (list *storev1.ListPartsResponse, err error) {
+	err = j.patiently(ctx, func() error {
+		list, err = j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list parts: %w", err)
+	}
+	return list, nil
 }
 
 // finish tells the store: the records have left.

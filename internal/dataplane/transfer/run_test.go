@@ -26,6 +26,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
+	"github.com/maodian-dev/maodian/internal/dataplane/destination"
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
@@ -91,8 +92,12 @@ func (l *ledger) ReportPart(_ context.Context, r *storev1.ReportPartRequest) (*s
 	return &storev1.ReportPartResponse{}, nil
 }
 
+const decision = "0123456789abcdef0123456789abcdef"
+
 func (l *ledger) ListParts(context.Context, *storev1.ListPartsRequest) (*storev1.ListPartsResponse, error) {
-	return &storev1.ListPartsResponse{Parts: l.parts}, nil
+	return &storev1.ListPartsResponse{
+		Parts: l.parts, Decision: decision, Rules: "cn-2026-01", Tier: "None", Excluded: []*storev1.Excluded{{Reason: "ConsentMissing", People: "<20"}}, Checkpoint: "ledger\n4\n",
+	}, nil
 }
 
 func (l *ledger) FinishTransfer(_ context.Context, r *storev1.FinishTransferRequest) (*storev1.FinishTransferResponse, error) {
@@ -150,7 +155,7 @@ func TestJob_WholeWay(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := destination(t)
+			cfg := configured(t)
 			cfg.Format = c.format
 			l := &ledger{pages: 2, page: rows, away: 3}
 			j, log := job(t, cfg, l)
@@ -161,7 +166,8 @@ func TestJob_WholeWay(t *testing.T) {
 			}
 			got := objects(t, cfg)
 			want := Manifest{
-				TransferID: transferID, Name: "leads-q4", Recipient: "zurich-sales", Rows: 4, Fields: cfg.Fields, StartedAt: began, CompletedAt: began.Add(6 * time.Minute),
+				TransferID: transferID, Name: "leads-q4", Recipient: "zurich-sales", Rows: 4, Fields: cfg.Fields, StartedAt: began, CompletedAt: began.Add(10 * time.Minute),
+				Decision: decision, Rules: "cn-2026-01", Mechanism: "None", Excluded: []Excluded{{"ConsentMissing", "<20"}}, Checkpoint: "ledger\n4\n",
 			}
 			for i, body := range c.bodies {
 				object := fmt.Sprint(part, i, c.ext)
@@ -204,7 +210,7 @@ func readManifest(tb testing.TB, objects map[string]string) (m Manifest) {
 }
 
 func TestJob_RefusedSendsNothing(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{refusals: []*storev1.Refusal{{Code: "NoSeparateConsent", Field: "spec.legalBasis", Message: canary}, {Code: "FieldNotAllowed"}}}
 	j, log := job(t, cfg, l)
 	err := j.Run(t.Context())
@@ -218,7 +224,7 @@ func TestJob_RefusedSendsNothing(t *testing.T) {
 }
 
 func TestJob_OverAlreadySendsNothing(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{startErr: connect.NewError(connect.CodeFailedPrecondition, errors.New(store.ErrTransferState.Word+": over"))}
 	j, log := job(t, cfg, l)
 	err := j.Run(t.Context())
@@ -235,7 +241,7 @@ func TestJob_OverAlreadySendsNothing(t *testing.T) {
 func TestJob_HoldLeavesPartialManifest(t *testing.T) {
 	for name, pages := range map[string]int{"after two parts": 2, "before the first row": 0} {
 		t.Run(name, func(t *testing.T) {
-			cfg := destination(t)
+			cfg := configured(t)
 			l := &ledger{pages: pages, page: rows, stopped: "PublicSecurityHold"}
 			j, log := job(t, cfg, l)
 			err := j.Run(t.Context())
@@ -260,12 +266,12 @@ func TestJob_HoldLeavesPartialManifest(t *testing.T) {
 
 // TestJob_GoesOnWhereItWasBrokenOff loses the store behind five parts.
 func TestJob_GoesOnWhereItWasBrokenOff(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{pages: 5, page: rows, broken: connect.NewError(connect.CodeInternal, errors.New("store breaks"))}
 	j, log := job(t, cfg, l)
 	err := j.Run(t.Context())
 	silent(t, log, err)
-	if connect.CodeOf(err) != connect.CodeInternal || errors.Is(err, ErrUnreachable) {
+	if connect.CodeOf(err) != connect.CodeInternal || errors.Is(err, destination.ErrUnreachable) {
 		t.Errorf("the store broke off, not the destination: %v", err)
 	}
 	if got := objects(t, cfg); len(got) != 5 || len(l.finished) != 0 {
@@ -293,7 +299,7 @@ func (b *countingBucket) Put(ctx context.Context, name, contentType string, body
 }
 
 func TestJob_PartReportedTooLateIsWrittenAgain(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{pages: 1, page: rows, late: 1}
 	j, log := job(t, cfg, l)
 	err := j.Run(t.Context())
@@ -304,7 +310,7 @@ func TestJob_PartReportedTooLateIsWrittenAgain(t *testing.T) {
 }
 
 func TestJob_WaitsForTheLeaseOfAnother(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	j, _ := job(t, cfg, &ledger{pages: 1, page: rows, wait: 2})
 	puts, waited := &countingBucket{Bucket: j.Bucket}, time.Duration(0)
 	j.Bucket, j.Wait = puts, func(_ context.Context, d time.Duration) error { waited += d; return nil }
@@ -315,7 +321,7 @@ func TestJob_WaitsForTheLeaseOfAnother(t *testing.T) {
 
 // TestJob_PartOfNobodyHasNoObject: everybody of a part withdrew between two Jobs.
 func TestJob_PartOfNobodyHasNoObject(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{pages: 1, page: rows}
 	j, _ := job(t, cfg, l)
 	j.Bucket = reporting{j.Bucket, errors.New("killed")}
@@ -387,6 +393,10 @@ func (slowStore) StartTransfer(context.Context, *storev1.StartTransferRequest) (
 	return &storev1.StartTransferResponse{Allowed: true}, nil
 }
 
+func (slowStore) ListParts(context.Context, *storev1.ListPartsRequest) (*storev1.ListPartsResponse, error) {
+	return &storev1.ListPartsResponse{}, nil
+}
+
 func (s slowStore) LeasePart(ctx context.Context, _ *storev1.LeasePartRequest) (*storev1.LeasePartResponse, error) {
 	return &storev1.LeasePartResponse{Rows: rows(0), LeaseMillis: int32(s.life.Milliseconds())}, wait(ctx, s.ask)
 }
@@ -394,7 +404,7 @@ func (s slowStore) LeasePart(ctx context.Context, _ *storev1.LeasePartRequest) (
 func TestJob_BadRowSendsNothing(t *testing.T) {
 	for _, format := range []string{JSONLines, CSV} {
 		for name, row := range map[string]string{"no object": `"` + canary + `"`, "null": "null", "empty": "", "two lines": "{\n" + canary} {
-			cfg := destination(t)
+			cfg := configured(t)
 			cfg.Format = format
 			j, log := job(t, cfg, &ledger{pages: 1, page: func(int) [][]byte { return [][]byte{[]byte(row)} }})
 			err := j.Run(t.Context())
@@ -407,7 +417,7 @@ func TestJob_BadRowSendsNothing(t *testing.T) {
 }
 
 func TestJob_StoreThatStaysAwayIsAnError(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	l := &ledger{away: patience + 1}
 	j, _ := job(t, cfg, l)
 	if err := j.Run(t.Context()); connect.CodeOf(err) != connect.CodeUnavailable || l.away != 1 {
@@ -425,17 +435,17 @@ func TestJob_DestinationErrors(t *testing.T) {
 		change func(*testing.T, *Config)
 		want   error
 	}{
-		"the secret is wrong":     {func(t *testing.T, c *Config) { c.CredentialsDir = credentialFiles(t, accessKey, "wrong-canary") }, ErrDenied},
-		"the key is unknown":      {func(t *testing.T, c *Config) { c.CredentialsDir = credentialFiles(t, "wrong-canary", secretKey) }, ErrDenied},
-		"there is no such bucket": {func(_ *testing.T, c *Config) { c.Destination.S3.Bucket = "no-such-bucket" }, ErrFailed},
-		"nobody listens":          {func(_ *testing.T, c *Config) { c.Destination.S3.Endpoint = "https://" + closed }, ErrUnreachable},
-		"a certificate unknown":   {func(_ *testing.T, c *Config) { c.ExtraCAFile = "" }, ErrUntrusted},
+		"the secret is wrong":     {func(t *testing.T, c *Config) { c.CredentialsDir = credentialFiles(t, accessKey, "wrong-canary") }, destination.ErrDenied},
+		"the key is unknown":      {func(t *testing.T, c *Config) { c.CredentialsDir = credentialFiles(t, "wrong-canary", secretKey) }, destination.ErrDenied},
+		"there is no such bucket": {func(_ *testing.T, c *Config) { c.Destination.S3.Bucket = "no-such-bucket" }, destination.ErrFailed},
+		"nobody listens":          {func(_ *testing.T, c *Config) { c.Destination.S3.Endpoint = "https://" + closed }, destination.ErrUnreachable},
+		"a certificate unknown":   {func(_ *testing.T, c *Config) { c.ExtraCAFile = "" }, destination.ErrUntrusted},
 		"a redirect": {func(t *testing.T, c *Config) {
 			c.Destination.S3.Endpoint, c.ExtraCAFile = redirects.URL, authorityOf(t, redirects)
-		}, ErrRedirected},
+		}, destination.ErrRedirected},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := destination(t)
+			cfg := configured(t)
 			c.change(t, &cfg)
 			l := &ledger{pages: 40, page: bulk}
 			j, log := job(t, cfg, l)
@@ -452,13 +462,13 @@ func TestJob_DestinationErrors(t *testing.T) {
 }
 
 func TestJob_CancelledIsNotAnUnreachableDestination(t *testing.T) {
-	cfg := destination(t)
+	cfg := configured(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	j, log := job(t, cfg, &ledger{pages: 40, page: bulk})
 	j.Encoding = cancelling{j.Encoding, cancel}
 	err := j.Run(ctx)
 	silent(t, log, err)
-	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnreachable) {
+	if !errors.Is(err, context.Canceled) || errors.Is(err, destination.ErrUnreachable) {
 		t.Error(err)
 	}
 	if got := objects(t, cfg); len(got) != 0 {
@@ -515,7 +525,7 @@ func bulk(i int) [][]byte {
 // TestJob_MemoryIsBounded sends many times what may be held at once.
 func TestJob_MemoryIsBounded(t *testing.T) {
 	const pages, allowed = 50, 16 << 20
-	cfg := destination(t)
+	cfg := configured(t)
 	live := func() uint64 {
 		var s runtime.MemStats
 		runtime.GC()
@@ -544,7 +554,7 @@ func TestJob_MemoryIsBounded(t *testing.T) {
 func BenchmarkJob(b *testing.B) {
 	for _, format := range []string{JSONLines, CSV} {
 		b.Run(format, func(b *testing.B) {
-			cfg := destination(b)
+			cfg := configured(b)
 			cfg.Format = format
 			l := &ledger{pages: 50, page: bulk}
 			j, _ := job(b, cfg, l)
@@ -570,7 +580,7 @@ func TestRun_BadMountsAreErrorsAtStart(t *testing.T) {
 		"no authority":   {func(c *Config) { c.ExtraCAFile = filepath.Join(dir, "accessKeyID") }, config.ErrConfig},
 		"no certificate": {func(*Config) {}, os.ErrNotExist},
 	} {
-		cfg := Config{CredentialsDir: dir, Destination: Destination{Type: TypeS3, S3: S3{Endpoint: "https://s3.example", Region: region, Bucket: "b"}}}
+		cfg := Config{Format: CSV, CredentialsDir: dir, Destination: destination.Config{Type: destination.TypeS3, S3: destination.S3{Endpoint: "https://s3.example", Region: region, Bucket: "b"}}}
 		cfg.TLS.CertFile, cfg.TLS.KeyFile, cfg.TLS.CAFile = none, none, none
 		c.change(&cfg)
 		err := Run(t.Context(), cfg)

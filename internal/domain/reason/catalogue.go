@@ -64,6 +64,7 @@ var catalogue = map[Code]Info{
 	PolicyMissing:                 {Deny, []string{"fail closed"}, "the namespace names no existing ResidencyPolicy", "label the namespace with residency.maodian.dev/policy"},
 	RulePackUnknown:               {Deny, []string{"spec.rulePack"}, "the policy names a rule pack that this version does not have", "name one that it has; docs/law lists them"},
 	RulePackNotInForce:            {Deny, []string{"spec.rulePack"}, "the policy names a rule pack that is not in force at this time", "name the pack in force"},
+	SizeLimitReached:              {Filter, []string{"spec.limits.bytes"}, "the next part would go beyond `spec.limits.bytes`", "raise the limit in a new DataTransfer"},
 	MaxPersonsReached:             {Filter, []string{"spec.maxPersons"}, "more people may be included than `spec.maxPersons` declares", "declare the true maximum in a new DataTransfer"},
 	LegalBasisUnsupported:         {Deny, nil, "this legal basis carries no transfer, or needs an exemption that fits it", "use `legalBasis: Consent`, or claim the exemption in `spec.exemption`"},
 

@@ -95,6 +95,7 @@ const (
 	RulePackNotInForce            Code = "RulePackNotInForce"
 	LegalBasisUnsupported         Code = "LegalBasisUnsupported"
 	MaxPersonsReached             Code = "MaxPersonsReached"
+	SizeLimitReached              Code = "SizeLimitReached"
 
 	PlacementNotMainland  Code = "PlacementNotMainland"
 	RegionUnknown         Code = "RegionUnknown"

@@ -101,7 +101,7 @@ func (t *tx) openRelease(ctx context.Context, v *store.View, s store.TransferSpe
 	case cur.State == store.TransferStarted:
 		err = t.resume(ctx, s.ID, d)
 	default:
-		err = t.begin(ctx, s, d, map[reason.Code]int64{})
+		err = t.begin(ctx, s.ID, d, d.Of(facts), map[reason.Code]int64{})
 	}
 	return d.Public(), err
 }

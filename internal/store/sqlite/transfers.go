@@ -158,11 +158,11 @@ func (l *Ledger) Transfer(ctx context.Context, id string) (store.Transfer, error
 func loadTransfer(ctx context.Context, q querier, id string) (store.TransferSpec, store.Transfer, error) {
 	var s store.TransferSpec
 	out := store.Transfer{ID: id}
-	var spec, refusals, excluded, elsewhere string
+	var spec, refusals, excluded, elsewhere, decision string
 	var manifest sql.NullString
 	var started int64
-	const sel = "SELECT spec, state, refusals, excluded, persons, newly, manifest, started_ms, elsewhere FROM transfers WHERE id = ?"
-	err := q.QueryRowContext(ctx, sel, id).Scan(&spec, &out.State, &refusals, &excluded, &out.Persons, &out.Newly, &manifest, &started, &elsewhere)
+	const sel = "SELECT spec, state, refusals, excluded, persons, newly, manifest, started_ms, elsewhere, decision FROM transfers WHERE id = ?"
+	err := q.QueryRowContext(ctx, sel, id).Scan(&spec, &out.State, &refusals, &excluded, &out.Persons, &out.Newly, &manifest, &started, &elsewhere, &decision)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, out, store.ErrTransferUnknown
 	}
@@ -172,7 +172,7 @@ func loadTransfer(ctx context.Context, q querier, id string) (store.TransferSpec
 	if started != 0 {
 		out.Started = time.UnixMilli(started).UTC()
 	}
-	err = errors.Join(json.Unmarshal([]byte(spec), &s), json.Unmarshal([]byte(elsewhere), &s.Elsewhere), json.Unmarshal([]byte(refusals), &out.Refusals), json.Unmarshal([]byte(excluded), &out.Excluded))
+	err = errors.Join(json.Unmarshal([]byte(spec), &s), json.Unmarshal([]byte(elsewhere), &s.Elsewhere), json.Unmarshal([]byte(refusals), &out.Refusals), json.Unmarshal([]byte(excluded), &out.Excluded), json.Unmarshal([]byte(decision), &out.Decision))
 	if manifest.Valid {
 		err = errors.Join(err, json.Unmarshal([]byte(manifest.String), &out.Manifest))
 	}
@@ -216,7 +216,7 @@ func (l *Ledger) StartTransfer(ctx context.Context, id string) (store.Transfer, 
 		if cur.State == store.TransferStarted {
 			return t.resume(ctx, id, d)
 		}
-		return t.begin(ctx, s, d, people.Excluded)
+		return t.begin(ctx, s.ID, d, d.Of(facts), people.Excluded)
 	})
 	if err != nil {
 		return store.Transfer{}, err
@@ -268,26 +268,28 @@ func (t *tx) resume(ctx context.Context, id string, d transfer.Decision) error {
 	return t.finish(ctx, id, store.TransferStopped, m)
 }
 
-func (t *tx) refuse(ctx context.Context, id string, refusals []transfer.Refusal) error {
+func (t *tx) refuse(ctx context.Context, id string, refusals []transfer.Refusal, of transfer.Of) error {
 	body, err := json.Marshal(refusals)
-	if err != nil {
+	decision, err2 := json.Marshal(of)
+	if err := errors.Join(err, err2); err != nil {
 		return fmt.Errorf("encode refusals: %w", err)
 	}
-	t.log("transfer refused", nil, map[string]any{"transfer": id, "refusals": refusals})
-	_, err = t.exec(ctx, "UPDATE transfers SET state = 'Refused', refusals = ? WHERE id = ?", string(body), id)
+	t.log("transfer refused", nil, map[string]any{"transfer": id, "refusals": refusals, "decision": of.ID, "rules": of.Rules})
+	_, err = t.exec(ctx, "UPDATE transfers SET state = 'Refused', refusals = ?, decision = ? WHERE id = ?", string(body), string(decision), id)
 	return err
 }
 
-func (t *tx) begin(ctx context.Context, s store.TransferSpec, d transfer.Decision, excluded map[reason.Code]int64) error {
+func (t *tx) begin(ctx context.Context, id string, d transfer.Decision, of transfer.Of, excluded map[reason.Code]int64) error {
 	if !d.Allowed() {
-		return t.refuse(ctx, s.ID, d.Public())
+		return t.refuse(ctx, id, d.Public(), of)
 	}
 	body, err := json.Marshal(excluded)
-	if err != nil {
+	decision, err2 := json.Marshal(of)
+	if err := errors.Join(err, err2); err != nil {
 		return fmt.Errorf("encode excluded: %w", err)
 	}
-	t.log("transfer started", nil, map[string]any{"transfer": s.ID, "tier": d.Mechanism})
-	_, err = t.exec(ctx, "UPDATE transfers SET state = 'Started', excluded = ?, started_ms = ? WHERE id = ?", string(body), t.now.UnixMilli(), s.ID)
+	t.log("transfer started", nil, map[string]any{"transfer": id, "tier": of.Tier, "decision": of.ID, "rules": of.Rules})
+	_, err = t.exec(ctx, "UPDATE transfers SET state = 'Started', excluded = ?, started_ms = ?, decision = ? WHERE id = ?", string(body), t.now.UnixMilli(), string(decision), id)
 	return err
 }
 

@@ -2737,7 +2737,8 @@ type Transfer struct {
 	NewlyCounted  string                 `protobuf:"bytes,5,opt,name=newly_counted,json=newlyCounted,proto3" json:"newly_counted,omitempty"` // people whom the year had not counted before
 	Excluded      []*Excluded            `protobuf:"bytes,6,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	Manifest      *Manifest              `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	Released      []*ReleasedTable       `protobuf:"bytes,8,rep,name=released,proto3" json:"released,omitempty"` // of a transfer of counts
+	Decision      string                 `protobuf:"bytes,8,opt,name=decision,proto3" json:"decision,omitempty"` // its name; empty: there is none yet
+	Released      []*ReleasedTable       `protobuf:"bytes,9,rep,name=released,proto3" json:"released,omitempty"` // of a transfer of counts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2819,6 +2820,13 @@ func (x *Transfer) GetManifest() *Manifest {
 		return x.Manifest
 	}
 	return nil
+}
+
+func (x *Transfer) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
 }
 
 func (x *Transfer) GetReleased() []*ReleasedTable {
@@ -5384,9 +5392,15 @@ func (x *ListPartsRequest) GetTransferId() string {
 	return ""
 }
 
+// ListPartsResponse has what a manifest tells: the parts, and on what they were decided.
 type ListPartsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	Decision      string                 `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"` // its name
+	Rules         string                 `protobuf:"bytes,3,opt,name=rules,proto3" json:"rules,omitempty"`       // the rule pack
+	Tier          string                 `protobuf:"bytes,4,opt,name=tier,proto3" json:"tier,omitempty"`         // of mechanism
+	Excluded      []*Excluded            `protobuf:"bytes,5,rep,name=excluded,proto3" json:"excluded,omitempty"`
+	Checkpoint    string                 `protobuf:"bytes,6,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // of the ledger, with all of the parts (C2SP tlog-checkpoint)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5426,6 +5440,41 @@ func (x *ListPartsResponse) GetParts() []*Part {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *ListPartsResponse) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetRules() string {
+	if x != nil {
+		return x.Rules
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetTier() string {
+	if x != nil {
+		return x.Tier
+	}
+	return ""
+}
+
+func (x *ListPartsResponse) GetExcluded() []*Excluded {
+	if x != nil {
+		return x.Excluded
+	}
+	return nil
+}
+
+func (x *ListPartsResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type FinishTransferRequest struct {
@@ -8106,7 +8155,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\"M\n" +
 	"\x13GetTransferResponse\x126\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xe4\x02\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\x80\x03\n" +
 	"\bTransfer\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x14\n" +
@@ -8115,8 +8164,9 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\apersons\x18\x04 \x01(\tR\apersons\x12#\n" +
 	"\rnewly_counted\x18\x05 \x01(\tR\fnewlyCounted\x126\n" +
 	"\bexcluded\x18\x06 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x126\n" +
-	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\x12;\n" +
-	"\breleased\x18\b \x03(\v2\x1f.maodian.store.v1.ReleasedTableR\breleased\"\x94\x01\n" +
+	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\x12\x1a\n" +
+	"\bdecision\x18\b \x01(\tR\bdecision\x12;\n" +
+	"\breleased\x18\t \x03(\v2\x1f.maodian.store.v1.ReleasedTableR\breleased\"\x94\x01\n" +
 	"\rReleasedTable\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05cells\x18\x02 \x01(\x03R\x05cells\x12\x1e\n" +
@@ -8312,9 +8362,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x12ReportPartResponse\"3\n" +
 	"\x10ListPartsRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
-	"transferId\"A\n" +
+	"transferId\"\xdf\x01\n" +
 	"\x11ListPartsResponse\x12,\n" +
-	"\x05parts\x18\x01 \x03(\v2\x16.maodian.store.v1.PartR\x05parts\"p\n" +
+	"\x05parts\x18\x01 \x03(\v2\x16.maodian.store.v1.PartR\x05parts\x12\x1a\n" +
+	"\bdecision\x18\x02 \x01(\tR\bdecision\x12\x14\n" +
+	"\x05rules\x18\x03 \x01(\tR\x05rules\x12\x12\n" +
+	"\x04tier\x18\x04 \x01(\tR\x04tier\x126\n" +
+	"\bexcluded\x18\x05 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x06 \x01(\tR\n" +
+	"checkpoint\"p\n" +
 	"\x15FinishTransferRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x126\n" +
@@ -8752,119 +8809,120 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	37,  // 68: maodian.store.v1.FinishAggregatesRequest.manifest:type_name -> maodian.store.v1.Manifest
 	73,  // 69: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
 	73,  // 70: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	37,  // 71: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	126, // 72: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	83,  // 73: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 74: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	126, // 75: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	126, // 76: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	86,  // 77: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	87,  // 78: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	88,  // 79: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	89,  // 80: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	90,  // 81: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	91,  // 82: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	92,  // 83: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	93,  // 84: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	85,  // 85: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	84,  // 86: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	126, // 87: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	126, // 88: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	126, // 89: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	126, // 90: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	126, // 91: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	126, // 92: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	126, // 93: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	126, // 94: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	126, // 95: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	126, // 96: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	126, // 97: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	126, // 98: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	83,  // 99: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	92,  // 100: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	104, // 101: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	92,  // 102: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	83,  // 103: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	112, // 104: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	113, // 105: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	126, // 106: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 107: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 108: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 109: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 110: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 111: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 112: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 113: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 114: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 115: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	38,  // 116: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	41,  // 117: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	44,  // 118: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	46,  // 119: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	81,  // 120: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	94,  // 121: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	96,  // 122: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	100, // 123: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	48,  // 124: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	50,  // 125: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	52,  // 126: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	98,  // 127: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	54,  // 128: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	57,  // 129: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	60,  // 130: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	63,  // 131: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	71,  // 132: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	74,  // 133: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	76,  // 134: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	78,  // 135: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	65,  // 136: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
-	69,  // 137: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
-	102, // 138: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	105, // 139: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	107, // 140: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	109, // 141: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	111, // 142: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	12,  // 143: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 144: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 145: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 146: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 147: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 148: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 149: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 150: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 151: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	40,  // 152: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	42,  // 153: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	45,  // 154: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	47,  // 155: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	82,  // 156: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	95,  // 157: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	97,  // 158: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	101, // 159: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	49,  // 160: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	51,  // 161: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	53,  // 162: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	99,  // 163: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	55,  // 164: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	59,  // 165: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	62,  // 166: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	64,  // 167: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	72,  // 168: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	75,  // 169: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	77,  // 170: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	79,  // 171: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	66,  // 172: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
-	70,  // 173: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
-	103, // 174: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	106, // 175: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	108, // 176: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	110, // 177: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	114, // 178: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	143, // [143:179] is the sub-list for method output_type
-	107, // [107:143] is the sub-list for method input_type
-	107, // [107:107] is the sub-list for extension type_name
-	107, // [107:107] is the sub-list for extension extendee
-	0,   // [0:107] is the sub-list for field type_name
+	23,  // 71: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
+	37,  // 72: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	126, // 73: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	83,  // 74: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 75: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	126, // 76: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	126, // 77: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	86,  // 78: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	87,  // 79: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	88,  // 80: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	89,  // 81: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	90,  // 82: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	91,  // 83: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	92,  // 84: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	93,  // 85: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	85,  // 86: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	84,  // 87: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	126, // 88: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 89: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 90: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	126, // 91: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 92: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	126, // 93: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	126, // 94: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	126, // 95: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	126, // 96: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	126, // 97: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	126, // 98: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	126, // 99: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	83,  // 100: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	92,  // 101: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	104, // 102: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	92,  // 103: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	83,  // 104: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	112, // 105: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	113, // 106: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	126, // 107: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 108: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 109: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 110: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 111: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 112: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 113: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 114: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 115: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 116: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	38,  // 117: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	41,  // 118: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	44,  // 119: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	46,  // 120: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	81,  // 121: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	94,  // 122: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	96,  // 123: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	100, // 124: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	48,  // 125: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	50,  // 126: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	52,  // 127: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	98,  // 128: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	54,  // 129: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	57,  // 130: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	60,  // 131: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	63,  // 132: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	71,  // 133: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	74,  // 134: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	76,  // 135: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	78,  // 136: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	65,  // 137: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
+	69,  // 138: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
+	102, // 139: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	105, // 140: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	107, // 141: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	109, // 142: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	111, // 143: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	12,  // 144: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 145: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 146: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 147: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 148: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 149: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 150: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 151: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 152: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	40,  // 153: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	42,  // 154: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	45,  // 155: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	47,  // 156: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	82,  // 157: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	95,  // 158: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	97,  // 159: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	101, // 160: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	49,  // 161: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	51,  // 162: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	53,  // 163: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	99,  // 164: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	55,  // 165: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	59,  // 166: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	62,  // 167: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	64,  // 168: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	72,  // 169: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	75,  // 170: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	77,  // 171: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	79,  // 172: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	66,  // 173: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
+	70,  // 174: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
+	103, // 175: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	106, // 176: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	108, // 177: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	110, // 178: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	114, // 179: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	144, // [144:180] is the sub-list for method output_type
+	108, // [108:144] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }

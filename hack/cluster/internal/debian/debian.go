@@ -31,6 +31,7 @@ func ForTests() []Need {
 	return []Need{
 		{"chromium", "chromium", "shows people's pages to the browser tests"},
 		{"fc-list", "fontconfig", "tells which fonts are there"},
+		{"/usr/lib/openssh/sftp-server", "openssh-sftp-server", "takes what a transfer uploads by SFTP; no daemon comes with it"},
 		{ChineseFont, "fonts-wqy-microhei", "Chinese text on screenshots; the smallest that there is"},
 	}
 }

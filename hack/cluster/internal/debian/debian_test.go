@@ -87,7 +87,7 @@ func TestForTests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"apt-get update -q", "apt-get install -q -y --no-install-recommends --no-upgrade chromium fonts-wqy-microhei"}
+	want := []string{"apt-get update -q", "apt-get install -q -y --no-install-recommends --no-upgrade chromium openssh-sftp-server fonts-wqy-microhei"}
 	if d := cmp.Diff(want, m.calls); d != "" {
 		t.Errorf("commands (-want +got):\n%s", d)
 	}

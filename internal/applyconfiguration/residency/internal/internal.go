@@ -54,6 +54,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reason
       type:
         scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AgeRecipient
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AggregateName
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AssessmentOutcome
@@ -69,6 +71,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pushedTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIDR
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIIOStatus
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ConsentStore
@@ -195,6 +199,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: destination
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferDestination
+    - name: encryptFor
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.AgeRecipient
+          elementRelationship: associative
     - name: exemption
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferExemption
@@ -213,6 +223,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: legalBasis
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.LegalBasis
+    - name: limits
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferLimits
     - name: maxPersons
       type:
         scalar: numeric
@@ -228,6 +241,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: recipient
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferRecipient
+    - name: startByTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: storeRef
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
@@ -262,6 +278,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: decision
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Decision
+    - name: decisionID
+      type:
+        scalar: string
     - name: excluded
       type:
         list:
@@ -340,6 +359,18 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.FieldName
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HTTPSDestination
+  map:
+    fields:
+    - name: credentialsSecretRef
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
+    - name: keyID
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldActivity
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.HoldAuthority
@@ -1122,6 +1153,32 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: region
       type:
         scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SFTPDestination
+  map:
+    fields:
+    - name: credentialsSecretRef
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
+    - name: directory
+      type:
+        scalar: string
+    - name: host
+      type:
+        scalar: string
+    - name: hostKeys
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.SSHHostKey
+          elementRelationship: associative
+    - name: port
+      type:
+        scalar: numeric
+    - name: user
+      type:
+        scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SSHHostKey
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.SensitiveExplanation
   map:
     fields:
@@ -1195,9 +1252,21 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferDestination
   map:
     fields:
+    - name: cidrs
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.CIDR
+          elementRelationship: associative
+    - name: https
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.HTTPSDestination
     - name: s3
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.S3Destination
+    - name: sftp
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.SFTPDestination
     - name: type
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DestinationType
@@ -1217,6 +1286,18 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ExemptionGround
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferFormat
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferLimits
+  map:
+    fields:
+    - name: bytes
+      type:
+        scalar: numeric
+    - name: bytesPerSecond
+      type:
+        scalar: numeric
+    - name: peoplePerObject
+      type:
+        scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferManifest
   map:
     fields:
@@ -1332,6 +1413,88 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sensitive
       type:
         scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferSchedule
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleSpec
+    - name: status
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleStatus
+      default:
+        observedGeneration: -1
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleSpec
+  map:
+    fields:
+    - name: historyLimit
+      type:
+        scalar: numeric
+    - name: schedule
+      type:
+        scalar: string
+    - name: startingDeadlineSeconds
+      type:
+        scalar: numeric
+    - name: suspend
+      type:
+        scalar: boolean
+    - name: template
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferTemplate
+    - name: timeZone
+      type:
+        scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferScheduleStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: lastDecision
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.Decision
+    - name: lastRefusals
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: lastScheduleTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastSuccessfulTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastTransfer
+      type:
+        scalar: string
+    - name: nextScheduleTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.TransferTemplate
+  map:
+    fields:
+    - name: spec
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransferSpec
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Violation
   map:
     fields:

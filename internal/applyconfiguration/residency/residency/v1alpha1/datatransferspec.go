@@ -8,6 +8,7 @@ package v1alpha1
 import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1alpha1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // DataTransferSpecApplyConfiguration represents a declarative configuration of the DataTransferSpec type for use
@@ -52,8 +53,16 @@ type DataTransferSpecApplyConfiguration struct {
 	ImpactAssessment *ImpactAssessmentApplyConfiguration `json:"impactAssessment,omitempty"`
 	// destination is where the records go.
 	Destination *TransferDestinationApplyConfiguration `json:"destination,omitempty"`
-	// format is the form of the object that is written.
+	// format is the form of the objects that are written.
 	Format *residencyv1alpha1.TransferFormat `json:"format,omitempty"`
+	// encryptFor lists the age recipients that alone can read the objects, as `age-keygen` prints
+	// them. Unset means that they are not encrypted beyond the connection.
+	EncryptFor []residencyv1alpha1.AgeRecipient `json:"encryptFor,omitempty"`
+	// startByTime is until when the transfer may start. One that was refused until then, or waits
+	// for something, ends. Unset means that it may start whenever nothing refuses it any more.
+	StartByTime *v1.Time `json:"startByTime,omitempty"`
+	// limits bound what is written. Unset sets no bound.
+	Limits *TransferLimitsApplyConfiguration `json:"limits,omitempty"`
 }
 
 // DataTransferSpecApplyConfiguration constructs a declarative configuration of the DataTransferSpec type for use with
@@ -193,5 +202,31 @@ func (b *DataTransferSpecApplyConfiguration) WithDestination(value *TransferDest
 // If called multiple times, the Format field is set to the value of the last call.
 func (b *DataTransferSpecApplyConfiguration) WithFormat(value residencyv1alpha1.TransferFormat) *DataTransferSpecApplyConfiguration {
 	b.Format = &value
+	return b
+}
+
+// WithEncryptFor adds the given value to the EncryptFor field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the EncryptFor field.
+func (b *DataTransferSpecApplyConfiguration) WithEncryptFor(values ...residencyv1alpha1.AgeRecipient) *DataTransferSpecApplyConfiguration {
+	for i := range values {
+		b.EncryptFor = append(b.EncryptFor, values[i])
+	}
+	return b
+}
+
+// WithStartByTime sets the StartByTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StartByTime field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithStartByTime(value v1.Time) *DataTransferSpecApplyConfiguration {
+	b.StartByTime = &value
+	return b
+}
+
+// WithLimits sets the Limits field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Limits field is set to the value of the last call.
+func (b *DataTransferSpecApplyConfiguration) WithLimits(value *TransferLimitsApplyConfiguration) *DataTransferSpecApplyConfiguration {
+	b.Limits = value
 	return b
 }

@@ -25,6 +25,9 @@ type DataTransferStatusApplyConfiguration struct {
 	Decision *residencyv1alpha1.Decision `json:"decision,omitempty"`
 	// decidedTime is when the decision was made.
 	DecidedTime *metav1.Time `json:"decidedTime,omitempty"`
+	// decisionID names the store's decision in its ledger and in the manifest. Unset means that
+	// the store has not decided yet.
+	DecisionID *string `json:"decisionID,omitempty"`
 	// refusals lists every rule that refuses the request.
 	Refusals []RefusalApplyConfiguration `json:"refusals,omitempty"`
 	// warnings lists what does not refuse the request and should be done soon.
@@ -95,6 +98,14 @@ func (b *DataTransferStatusApplyConfiguration) WithDecision(value residencyv1alp
 // If called multiple times, the DecidedTime field is set to the value of the last call.
 func (b *DataTransferStatusApplyConfiguration) WithDecidedTime(value metav1.Time) *DataTransferStatusApplyConfiguration {
 	b.DecidedTime = &value
+	return b
+}
+
+// WithDecisionID sets the DecisionID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DecisionID field is set to the value of the last call.
+func (b *DataTransferStatusApplyConfiguration) WithDecisionID(value string) *DataTransferStatusApplyConfiguration {
+	b.DecisionID = &value
 	return b
 }
 

@@ -18,6 +18,14 @@ type TransferDestinationApplyConfiguration struct {
 	Type *residencyv1alpha1.DestinationType `json:"type,omitempty"`
 	// s3 is an S3-compatible bucket. Only for the type S3.
 	S3 *S3DestinationApplyConfiguration `json:"s3,omitempty"`
+	// https is an endpoint that takes objects by PUT. Only for the type HTTPS.
+	HTTPS *HTTPSDestinationApplyConfiguration `json:"https,omitempty"`
+	// sftp is a directory of an SSH server. Only for the type SFTP.
+	SFTP *SFTPDestinationApplyConfiguration `json:"sftp,omitempty"`
+	// cidrs lists the networks that the destination's addresses lie in; the transfer's pods reach
+	// nothing else outside. Unset means the very addresses that its name has when the transfer
+	// starts, which suits a server whose addresses stay.
+	CIDRs []residencyv1alpha1.CIDR `json:"cidrs,omitempty"`
 }
 
 // TransferDestinationApplyConfiguration constructs a declarative configuration of the TransferDestination type for use with
@@ -39,5 +47,31 @@ func (b *TransferDestinationApplyConfiguration) WithType(value residencyv1alpha1
 // If called multiple times, the S3 field is set to the value of the last call.
 func (b *TransferDestinationApplyConfiguration) WithS3(value *S3DestinationApplyConfiguration) *TransferDestinationApplyConfiguration {
 	b.S3 = value
+	return b
+}
+
+// WithHTTPS sets the HTTPS field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HTTPS field is set to the value of the last call.
+func (b *TransferDestinationApplyConfiguration) WithHTTPS(value *HTTPSDestinationApplyConfiguration) *TransferDestinationApplyConfiguration {
+	b.HTTPS = value
+	return b
+}
+
+// WithSFTP sets the SFTP field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SFTP field is set to the value of the last call.
+func (b *TransferDestinationApplyConfiguration) WithSFTP(value *SFTPDestinationApplyConfiguration) *TransferDestinationApplyConfiguration {
+	b.SFTP = value
+	return b
+}
+
+// WithCIDRs adds the given value to the CIDRs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the CIDRs field.
+func (b *TransferDestinationApplyConfiguration) WithCIDRs(values ...residencyv1alpha1.CIDR) *TransferDestinationApplyConfiguration {
+	for i := range values {
+		b.CIDRs = append(b.CIDRs, values[i])
+	}
 	return b
 }

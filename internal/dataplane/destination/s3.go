@@ -1,15 +1,10 @@
-package transfer
+package destination
 
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -17,18 +12,32 @@ import (
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 )
 
-// attempts of one request, with growing pauses, about ten seconds together.
-const attempts = 10
+// defaultRegion is what S3 signs for where nobody names a region.
+const defaultRegion = "us-east-1"
 
-// Errors of the destination. Their text holds no credential and nothing of the server's
-// own words.
-var (
-	ErrDenied      = errors.New("DestinationDenied")
-	ErrRedirected  = errors.New("DestinationRedirected")
-	ErrUntrusted   = errors.New("DestinationUntrusted")
-	ErrUnreachable = errors.New("DestinationUnreachable")
-	ErrFailed      = errors.New("DestinationFailed")
-)
+// S3 is a bucket.
+type S3 struct {
+	Endpoint string `json:"endpoint"` // https://host[:port]
+	Region   string `json:"region,omitempty"`
+	Bucket   string `json:"bucket"`
+	Prefix   string `json:"prefix,omitempty"` // empty, or ends in a slash
+}
+
+func (s *S3) validate() error {
+	if err := config.Require("destination.s3.bucket", s.Bucket); err != nil {
+		return err
+	}
+	if _, err := httpsAddress("destination.s3.endpoint", s.Endpoint, false); err != nil {
+		return err
+	}
+	if !folder(s.Prefix) {
+		return fmt.Errorf("%w: `destination.s3.prefix` must be names that each end in a slash", config.ErrConfig)
+	}
+	if s.Region == "" {
+		s.Region = defaultRegion
+	}
+	return nil
+}
 
 // answers are the codes of S3 that an error repeats, and what they mean. Any other word is
 // the server's own, and might be anything.
@@ -55,57 +64,37 @@ type s3Bucket struct {
 	close  func()
 }
 
-// openBucket makes a client of the one host of the configuration: no proxy, no redirect,
-// no look-up of a region elsewhere. It connects at the first request.
-func openBucket(cfg Config, retries int) (*s3Bucket, error) {
-	access, err := config.Secret(cfg.CredentialsDir, "accessKeyID")
+// openS3 makes a client that looks up no region elsewhere.
+func openS3(s S3, o Options) (*s3Bucket, error) {
+	access, err := config.Secret(o.CredentialsDir, "accessKeyID")
 	if err != nil {
 		return nil, err
 	}
-	secret, err := config.Secret(cfg.CredentialsDir, "secretAccessKey")
+	secret, err := config.Secret(o.CredentialsDir, "secretAccessKey")
 	if err != nil {
 		return nil, err
 	}
-	roots, err := config.Roots(cfg.ExtraCAFile)
+	u, err := httpsAddress("destination.s3.endpoint", s.Endpoint, false)
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(cfg.Destination.S3.Endpoint)
+	rt, closeIdle, err := transport(u.Host, o)
 	if err != nil {
-		return nil, fmt.Errorf("%w: `destination.s3.endpoint`", config.ErrConfig)
-	}
-	transport := &http.Transport{ // without Proxy: the environment has no say
-		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: time.Minute,
-		IdleConnTimeout:       time.Minute,
-		MaxIdleConnsPerHost:   2,
+		return nil, err
 	}
 	client, err := minio.New(u.Host, &minio.Options{
 		Creds:  credentials.NewStaticV4(access.Reveal(), secret.Reveal(), ""), //nolint:forbidigo // credentials, not a person
-		Secure: true, Region: cfg.Destination.S3.Region, BucketLookup: minio.BucketLookupPath,
-		Transport: &pinned{host: u.Host, next: transport}, MaxRetries: retries,
+		Secure: true, Region: s.Region, BucketLookup: minio.BucketLookupPath,
+		Transport: rt, MaxRetries: o.Attempts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: `destination.s3`", config.ErrConfig)
 	}
-	return &s3Bucket{client: client, bucket: cfg.Destination.S3.Bucket, close: transport.CloseIdleConnections}, nil
+	return &s3Bucket{client: client, bucket: s.Bucket, close: closeIdle}, nil
 }
 
-// pinned refuses every host but one.
-type pinned struct {
-	host string
-	next http.RoundTripper
-}
-
-// RoundTrip sends the request if it goes to the pinned host.
-func (p *pinned) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host != p.host || r.URL.Scheme != "https" {
-		return nil, fmt.Errorf("%w: a request left for another host", ErrRedirected)
-	}
-	return p.next.RoundTrip(r)
-}
+// Close lets go of idle connections.
+func (b *s3Bucket) Close() { b.close() }
 
 // Put uploads a body with one request: the object appears whole or not at all.
 func (b *s3Bucket) Put(ctx context.Context, name, contentType string, body []byte) error {
@@ -132,29 +121,16 @@ func (b *s3Bucket) why(ctx context.Context, name string, err error) error {
 // publish keeps the kind of an error and drops its text.
 func publish(ctx context.Context, err error) error {
 	var res minio.ErrorResponse
-	var tlsErr *tls.CertificateVerificationError
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("upload: %w", context.Cause(ctx))
-	case errors.Is(err, ErrRedirected):
-		return ErrRedirected
-	case errors.As(err, &tlsErr):
-		return fmt.Errorf("%w: its certificate cannot be verified", ErrUntrusted)
-	case !errors.As(err, &res):
-		return ErrUnreachable
+	if !errors.As(err, &res) {
+		return wire(ctx, err)
 	}
 	code := res.Code
 	kind, known := answers[code]
 	if !known {
 		kind, code = ErrFailed, "code not known"
 	}
-	switch {
-	case res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized:
-		kind = ErrDenied
-	case res.StatusCode >= 300 && res.StatusCode < 400:
-		kind = ErrRedirected
+	if k := kindOf(res.StatusCode); errors.Is(k, ErrDenied) || errors.Is(k, ErrRedirected) {
+		kind = k
 	}
 	return fmt.Errorf("%w: status %d, %s", kind, res.StatusCode, code)
 }

@@ -1,0 +1,295 @@
+package residency_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
+	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/envtestrig"
+	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+)
+
+// nine is nine in the evening in Shanghai, an hour after the clock of these tests.
+var nine = now.Add(time.Hour)
+
+// timetable is a schedule for every evening at nine, that was served the day before.
+type timetable struct {
+	*testing.T
+	*residencyv1.TransferSchedule
+}
+
+func newTimetable(t *testing.T, change func(*residencyv1.TransferScheduleSpec)) *timetable {
+	t.Helper()
+	_, ns := transferWorld(t)
+	rig.Create(t, sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{}))
+	x := sample(t, "62-transfer-schedule", "TransferSchedule", ns, &residencyv1.TransferSchedule{})
+	x.Name, x.Spec.Schedule = "daily", "0 21 * * *"
+	if change != nil {
+		change(&x.Spec)
+	}
+	rig.Create(t, x)
+	t.Cleanup(func() { clock.SetTime(now) })
+	s := &timetable{t, x}
+	s.served(nine.Add(-24 * time.Hour))
+	return s
+}
+
+// served says up to when nothing is due: the API server's clock is not ours.
+func (s *timetable) served(at time.Time) {
+	s.Helper()
+	before := s.DeepCopyObject().(client.Object)
+	s.Status.LastScheduleTime = metav1.NewTime(at)
+	if err := rig.Client.Status().Patch(s.Context(), s.TransferSchedule, client.MergeFrom(before)); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// at moves the clock and makes the manager look.
+func (s *timetable) at(t time.Time) {
+	s.Helper()
+	clock.SetTime(t)
+	before := s.DeepCopyObject().(client.Object)
+	s.Spec.StartingDeadlineSeconds = 3600 + s.Spec.StartingDeadlineSeconds%2 + 1 // another generation, another look
+	if err := rig.Client.Patch(s.Context(), s.TransferSchedule, client.MergeFrom(before)); err != nil {
+		s.Fatal(err)
+	}
+	envtestrig.Eventually(s.T, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, s.TransferSchedule); err != nil {
+			return err
+		}
+		if s.Status.ObservedGeneration != s.Generation {
+			return errors.New("not looked at yet")
+		}
+		return nil
+	})
+}
+
+func (s *timetable) says(status string, reason metav1alpha1.ConditionReason) {
+	s.Helper()
+	envtestrig.Eventually(s.T, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, s.TransferSchedule); err != nil {
+			return err
+		}
+		return envtestrig.Says(s.Status.Conditions, "Ready", status, string(reason))
+	})
+}
+
+// made lists the names of its transfers, in order.
+func (s *timetable) made() []string {
+	s.Helper()
+	var list residencyv1.DataTransferList
+	if err := rig.Client.List(s.Context(), &list, client.InNamespace(s.Namespace), client.MatchingLabels{residencyv1.ScheduleLabel: s.TransferSchedule.Name}); err != nil {
+		s.Fatal(err)
+	}
+	var out []string
+	for _, x := range list.Items {
+		out = append(out, x.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s *timetable) transfer(name string) *residencyv1.DataTransfer {
+	return &residencyv1.DataTransfer{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: name}}
+}
+
+// complete ends a transfer well.
+func (s *timetable) complete(name string) {
+	s.Helper()
+	x := s.transfer(name)
+	waitStarted(s.T, x)
+	answer(s.Namespace, x, &storev1.Transfer{State: "Complete", Persons: "40", NewlyCounted: "40",
+		Manifest: &storev1.Manifest{Object: "cn/m.json", Sha256: fmt.Sprintf("%064d", 1), Rows: 40, Bytes: 9}})
+	waitTransfer(s.T, x, "Complete", "True", metav1alpha1.ReasonComplete)
+}
+
+func wantMade(s *timetable, want ...string) {
+	s.Helper()
+	if got := s.made(); !slices.Equal(got, want) {
+		s.Errorf("made %v, want %v", got, want)
+	}
+}
+
+func TestAScheduleMakesOneTransferAtItsTime(t *testing.T) {
+	s := newTimetable(t, nil)
+	s.at(nine.Add(-time.Second))
+	wantMade(s)
+	s.says("True", residencyv1.ReasonWaitingForTime)
+	if !s.Status.NextScheduleTime.Time.Equal(nine) {
+		t.Errorf("next is %v", s.Status.NextScheduleTime)
+	}
+	s.at(nine)
+	s.at(nine.Add(time.Minute))
+	wantMade(s, "daily-202611241300")
+	x := s.transfer("daily-202611241300")
+	waitStarted(t, x)
+	if !x.Spec.StartByTime.Time.Equal(nine.Add(24*time.Hour)) || !metav1.IsControlledBy(x, s.TransferSchedule) || x.Status.Decision != residencyv1.DecisionAllowed {
+		t.Errorf("%+v, decision %s", x.ObjectMeta, x.Status.Decision)
+	}
+	s.says("True", residencyv1.ReasonTransferMade)
+	s.complete(x.Name)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		_, err := get(ctx, s.TransferSchedule)
+		if st := s.Status; err == nil && (st.LastSuccessfulTime.IsZero() || st.LastDecision != residencyv1.DecisionAllowed || st.LastTransfer != x.Name || !st.LastScheduleTime.Time.Equal(nine)) {
+			err = fmt.Errorf("status %+v", st)
+		}
+		return err
+	})
+	s.says("True", residencyv1.ReasonWaitingForTime)
+}
+
+// TestAScheduleMakesNoSecondTransferAfterACrash: the transfer was made, and the status not written.
+func TestAScheduleMakesNoSecondTransferAfterACrash(t *testing.T) {
+	s := newTimetable(t, nil)
+	s.at(nine)
+	waitStarted(t, s.transfer("daily-202611241300"))
+	s.served(nine.Add(-24 * time.Hour))
+	s.at(nine.Add(time.Minute))
+	wantMade(s, "daily-202611241300")
+}
+
+func TestAScheduleNeverRunsTwoAtOnce(t *testing.T) {
+	s := newTimetable(t, nil)
+	s.at(nine)
+	first := "daily-202611241300"
+	waitStarted(t, s.transfer(first))
+	next := nine.Add(24 * time.Hour)
+	s.at(next)
+	wantMade(s, first)
+	s.says("Unknown", residencyv1.ReasonTransferSkipped)
+	if m := message(s.Status.Conditions, "Ready"); !strings.Contains(m, first) {
+		t.Error(m)
+	}
+	clock.SetTime(next.Add(30 * time.Minute))
+	s.complete(first)
+	waitStarted(t, s.transfer("daily-202611251300")) // the end of the first makes the second
+	wantMade(s, first, "daily-202611251300")
+}
+
+// TestARefusedTransferOfAScheduleDoesNotBeginLater: its time is over when the next one comes.
+func TestARefusedTransferOfAScheduleDoesNotBeginLater(t *testing.T) {
+	s := newTimetable(t, func(s *residencyv1.TransferScheduleSpec) {
+		s.Template.Spec.ImpactAssessment = residencyv1.ImpactAssessment{}
+	})
+	s.at(nine)
+	first := s.transfer("daily-202611241300")
+	waitTransfer(t, first, "Stalled", "True", metav1alpha1.ReasonRefused)
+	s.says("False", residencyv1.ReasonLastTransferRefused)
+	if !slices.Equal(s.Status.LastRefusals, []string{"PIAMissing"}) {
+		t.Errorf("refused by %v", s.Status.LastRefusals)
+	}
+	next := nine.Add(24 * time.Hour)
+	s.at(next)
+	second := s.transfer("daily-202611251300")
+	waitTransfer(t, second, "Stalled", "True", metav1alpha1.ReasonRefused)
+	poke(t, s.Namespace)
+	waitTransfer(t, first, "Stalled", "True", residencyv1.ReasonStartByTimePassed)
+	if first.Status.CompletionTime.IsZero() || !slices.Equal(codes(first), []string{"PIAMissing"}) || first.Status.Reserved != (residencyv1.TransferReservation{}) {
+		t.Errorf("status %+v", first.Status)
+	}
+	noJob(t, s.Namespace, first.Name)
+}
+
+// poke makes the manager look at every transfer: a mechanism beside them changes.
+func poke(t *testing.T, ns string) {
+	t.Helper()
+	m := &residencyv1.TransferMechanism{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "scc-zurich-2026"}}
+	if _, err := get(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	before := m.DeepCopy()
+	m.Spec.Scope.MaxPersons++
+	if err := rig.Client.Patch(t.Context(), m, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAScheduleServesTheNewestOfMissedTimes(t *testing.T) {
+	s := newTimetable(t, nil)
+	s.at(nine.Add(5*24*time.Hour + 10*time.Minute))
+	waitStarted(t, s.transfer("daily-202611291300"))
+	wantMade(s, "daily-202611291300")
+	s.complete("daily-202611291300")
+	s.at(nine.Add(8*24*time.Hour + 3*time.Hour)) // too late for any
+	wantMade(s, "daily-202611291300")
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		list, err := rig.Events(ctx, s.TransferSchedule)
+		missed := 0
+		for _, e := range list {
+			if e.Reason == string(residencyv1.ReasonTimeMissed) {
+				missed++
+			}
+		}
+		if err == nil && missed == 0 {
+			err = errors.New("nobody was told")
+		}
+		return err
+	})
+}
+
+func TestASuspendedScheduleMakesNothing(t *testing.T) {
+	yes := true
+	s := newTimetable(t, func(s *residencyv1.TransferScheduleSpec) { s.Suspend = &yes })
+	s.at(nine)
+	s.says("True", metav1alpha1.ReasonSuspended)
+	wantMade(s)
+	if !s.Status.NextScheduleTime.IsZero() {
+		t.Errorf("next is %v", s.Status.NextScheduleTime)
+	}
+}
+
+func TestAScheduleKeepsItsHistoryShort(t *testing.T) {
+	s := newTimetable(t, func(s *residencyv1.TransferScheduleSpec) { s.HistoryLimit = 1 })
+	var all []string
+	for day := range 3 {
+		s.at(nine.Add(time.Duration(day) * 24 * time.Hour))
+		name := fmt.Sprintf("daily-202611%02d1300", 24+day)
+		s.complete(name)
+		all = append(all, name)
+	}
+	envtestrig.Eventually(t, envtestrig.Soon, func(context.Context) error {
+		if got := s.made(); !slices.Equal(got, all[2:]) {
+			return fmt.Errorf("kept %v", got)
+		}
+		return nil
+	})
+}
+
+func TestAScheduleThatCannotBeRead(t *testing.T) {
+	s := newTimetable(t, func(s *residencyv1.TransferScheduleSpec) { s.Schedule = "*/30 * * * *" })
+	s.at(nine)
+	s.says("False", metav1alpha1.ReasonInvalidSpec)
+	if m := message(s.Status.Conditions, "Ready"); !strings.Contains(m, "at most once an hour") {
+		t.Error(m)
+	}
+	wantMade(s)
+}
+
+// TestATransferOfSomebodyElseIsNotTakenOver: it has the name that the schedule would give.
+func TestATransferOfSomebodyElseIsNotTakenOver(t *testing.T) {
+	s := newTimetable(t, nil)
+	x := blockedNamed(t, s.Namespace, "daily-202611241300")
+	s.at(nine)
+	s.says("False", metav1alpha1.ReasonInvalidSpec)
+	if m := message(s.Status.Conditions, "Ready"); !strings.Contains(m, x.Name) {
+		t.Error(m)
+	}
+	wantMade(s)
+}
+
+func blockedNamed(t *testing.T, ns, name string) *residencyv1.DataTransfer {
+	t.Helper()
+	x := sample(t, "60-transfer-blocked", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	x.Name = name
+	ask(t, x)
+	return x
+}
