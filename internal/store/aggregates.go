@@ -25,6 +25,7 @@ var ErrTransferKind = &Error{"TransferKind", "records and counts leave by two wa
 type Release struct {
 	Refusals []transfer.Refusal // empty: it tells
 	Started  time.Time
+	Decision transfer.Of // of the start
 	Tables   []ReleasedTable
 	Life     time.Duration // from the answer; no write goes on after it
 }

@@ -113,6 +113,8 @@ type Manifest struct {
 	RoundedTo   int       `json:"roundedTo"`   // every number by itself: totals are not sums
 	StartedAt   time.Time `json:"startedAt"`   // of the transfer
 	CompletedAt time.Time `json:"completedAt"` // of this manifest
+	Decision    string    `json:"decision"`    // its name in the ledger
+	Rules       string    `json:"rules"`       // the rule pack that it was made by
 }
 
 // Table is one object of the transfer.
@@ -133,6 +135,7 @@ func (j *Job) write(ctx context.Context, told *storev1.ReleaseAggregatesResponse
 	m := Manifest{
 		TransferID: j.TransferID, Name: j.Name, Recipient: j.Recipient, Tables: []Table{},
 		Threshold: aggregate.Threshold, RoundedTo: aggregate.Base, StartedAt: told.GetStartedAt().AsTime(),
+		Decision: told.GetDecision(), Rules: told.GetRules(),
 	}
 	for _, t := range told.GetTables() {
 		table, err := j.table(ctx, t)

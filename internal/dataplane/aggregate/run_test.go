@@ -51,7 +51,7 @@ func (l *ledger) ReleaseAggregates(context.Context, *storev1.ReleaseAggregatesRe
 		return &storev1.AggregateCell{Keys: keys, People: n}
 	}
 	return &storev1.ReleaseAggregatesResponse{
-		StartedAt: timestamppb.New(began), LeaseMillis: int32(l.lease.Milliseconds()), Tables: []*storev1.AggregateTable{
+		StartedAt: timestamppb.New(began), Decision: "d-1", Rules: "cn-2026-01", LeaseMillis: int32(l.lease.Milliseconds()), Tables: []*storev1.AggregateTable{
 			{Name: "LeadsByStage", Dimensions: []string{"stage"}, CountedAt: timestamppb.New(began), Cells: []*storev1.AggregateCell{cell(120), cell(80, "Lead"), cell(0, "=Hot")}},
 			{Name: "ConsentsByPurpose", Dimensions: []string{"purpose", "answer"}, CountedAt: timestamppb.New(began.Add(-time.Hour)), Cells: []*storev1.AggregateCell{
 				cell(120, "DirectMarketing"), cell(0, "DirectMarketing", "Given"),
@@ -146,7 +146,7 @@ func TestWhatArrives(t *testing.T) {
 					t.Errorf("the manifest says of %s: %+v", table.Name, table)
 				}
 			}
-			if m.Threshold != 20 || m.RoundedTo != 10 || !m.StartedAt.Equal(began) || !m.Tables[1].CountedAt.Equal(began.Add(-time.Hour)) {
+			if m.Threshold != 20 || m.Decision != "d-1" || m.Rules != "cn-2026-01" || m.RoundedTo != 10 || !m.StartedAt.Equal(began) || !m.Tables[1].CountedAt.Equal(began.Add(-time.Hour)) {
 				t.Errorf("manifest: %+v", m)
 			}
 			if len(l.finished) != 1 || l.finished[0].GetObject() != manifest || l.finished[0].GetSha256() != digest([]byte(body)) {

@@ -21,7 +21,9 @@ func (a *aggregates) ReleaseAggregates(ctx context.Context, r *storev1.ReleaseAg
 	if err != nil {
 		return nil, err
 	}
-	out := &storev1.ReleaseAggregatesResponse{Refusals: refusalsOf(x.Refusals), StartedAt: timestamp(x.Started), LeaseMillis: int32(x.Life.Milliseconds())}
+	out := &storev1.ReleaseAggregatesResponse{
+		Refusals: refusalsOf(x.Refusals), StartedAt: timestamp(x.Started), LeaseMillis: int32(x.Life.Milliseconds()), Decision: x.Decision.ID, Rules: x.Decision.Rules,
+	}
 	for _, t := range x.Tables {
 		shape, _ := aggregate.ShapeOf(t.Name)
 		table := &storev1.AggregateTable{Name: string(t.Name), Dimensions: shape.Dimensions, CountedAt: timestamp(t.CountedAt)}

@@ -45,7 +45,7 @@ func TestCountsHaveNoWayToARow(t *testing.T) {
 	}
 
 	r, err := counts.Aggregate.ReleaseAggregates(t.Context(), &storev1.ReleaseAggregatesRequest{TransferId: "t"})
-	if err != nil || len(r.GetTables()) != 1 || r.GetLeaseMillis() <= 0 {
+	if err != nil || len(r.GetTables()) != 1 || r.GetLeaseMillis() <= 0 || r.GetDecision() == "" || r.GetRules() != "cn-2026-01" {
 		t.Fatal(r, err)
 	}
 	if table := r.GetTables()[0]; len(table.GetCells()) != 1 || table.GetCells()[0].GetPeople() != 30 || fmt.Sprint(table.GetCells()[0].GetKeys(), table.GetDimensions()) != "[tea] [tag]" {
@@ -56,7 +56,7 @@ func TestCountsHaveNoWayToARow(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, err := manager.Control.GetTransfer(t.Context(), &storev1.GetTransferRequest{TransferId: "t"})
-	if err != nil || x.GetTransfer().GetState() != "Complete" || len(x.GetTransfer().GetReleased()) != 1 {
+	if err != nil || x.GetTransfer().GetState() != "Complete" || x.GetTransfer().GetDecision() != r.GetDecision() || len(x.GetTransfer().GetReleased()) != 1 {
 		t.Fatal(x, err)
 	}
 	if told := x.GetTransfer().GetReleased()[0]; told.GetCells() != 1 || told.GetSuppressed() != 1 || told.GetName() != "FollowersByTag" {
@@ -88,7 +88,7 @@ func TestTheWayForCountsCarriesNothingElse(t *testing.T) {
 		"ReleaseAggregates.refusals.code string", "ReleaseAggregates.refusals.field string", "ReleaseAggregates.refusals.message string",
 		"ReleaseAggregates.tables.name string", "ReleaseAggregates.tables.dimensions string", "ReleaseAggregates.tables.cells.keys string",
 		"ReleaseAggregates.tables.cells.people int64", "ReleaseAggregates.tables.counted_at message",
-		"ReleaseAggregates.started_at message", "ReleaseAggregates.lease_millis int32",
+		"ReleaseAggregates.started_at message", "ReleaseAggregates.lease_millis int32", "ReleaseAggregates.decision string", "ReleaseAggregates.rules string",
 	}
 	if d := cmp.Diff(want, answers); d != "" {
 		t.Error(d)

@@ -81,7 +81,7 @@ func (l *Ledger) release(ctx context.Context, t *tx, id string, tables map[aggre
 	if err != nil {
 		return store.Release{}, err
 	}
-	out := store.Release{Started: now.Started, Life: l.cfg.PermitLife}
+	out := store.Release{Started: now.Started, Decision: now.Decision, Life: l.cfg.PermitLife}
 	out.Tables, err = releasedTables(ctx, t, id)
 	return out, err
 }

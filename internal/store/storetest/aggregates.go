@@ -283,9 +283,10 @@ func countsFinished(w *World) {
 	if err := w.Ledger.FinishAggregates(w.Context(), "t", m); !errors.Is(err, store.ErrTransferState) {
 		w.Errorf("FinishAggregates before anything was told: %v", err)
 	}
-	if _, err := w.Ledger.ReleaseAggregates(w.Context(), "t"); err != nil {
-		w.Fatal(err)
-	}
+	r, err := w.Ledger.ReleaseAggregates(w.Context(), "t")
+	w.ok(err)
+	want(w, "decision", r.Decision, w.transfer("t").Decision)
+	want(w, "rules", r.Decision.Rules, "cn-2026-01")
 	if err := w.Ledger.FinishAggregates(w.Context(), "t", store.Manifest{Object: "o"}); !errors.Is(err, store.ErrInvalid) {
 		w.Errorf("FinishAggregates without a digest: %v", err)
 	}

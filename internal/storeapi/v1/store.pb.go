@@ -4759,6 +4759,8 @@ type ReleaseAggregatesResponse struct {
 	Tables        []*AggregateTable      `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`                               // in the order of the request
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`        // of the transfer, also when a crash interrupted it
 	LeaseMillis   int32                  `protobuf:"varint,4,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // from this answer; no write goes on after it
+	Decision      string                 `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`                           // its name
+	Rules         string                 `protobuf:"bytes,6,opt,name=rules,proto3" json:"rules,omitempty"`                                 // the rule pack
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4819,6 +4821,20 @@ func (x *ReleaseAggregatesResponse) GetLeaseMillis() int32 {
 		return x.LeaseMillis
 	}
 	return 0
+}
+
+func (x *ReleaseAggregatesResponse) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *ReleaseAggregatesResponse) GetRules() string {
+	if x != nil {
+		return x.Rules
+	}
+	return ""
 }
 
 // AggregateTable is what may be told of one table.
@@ -8311,13 +8327,15 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\";\n" +
 	"\x18ReleaseAggregatesRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
-	"transferId\"\xea\x01\n" +
+	"transferId\"\x9c\x02\n" +
 	"\x19ReleaseAggregatesResponse\x125\n" +
 	"\brefusals\x18\x01 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x128\n" +
 	"\x06tables\x18\x02 \x03(\v2 .maodian.store.v1.AggregateTableR\x06tables\x129\n" +
 	"\n" +
 	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12!\n" +
-	"\flease_millis\x18\x04 \x01(\x05R\vleaseMillis\"\xb6\x01\n" +
+	"\flease_millis\x18\x04 \x01(\x05R\vleaseMillis\x12\x1a\n" +
+	"\bdecision\x18\x05 \x01(\tR\bdecision\x12\x14\n" +
+	"\x05rules\x18\x06 \x01(\tR\x05rules\"\xb6\x01\n" +
 	"\x0eAggregateTable\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
