@@ -71,7 +71,7 @@ func anyWorld(r *rand.Rand, samples *manifest.Set) world {
 	t.Spec = residencyv1.DataTransferSpec{
 		StoreRef: metav1alpha1.LocalObjectReference{Name: "s"}, Recipient: residencyv1.TransferRecipient{Name: "crm", Role: "Processor", Country: one(r, "DE", "HK"), RetentionDays: one[int32](r, 0, 30)},
 		Purpose: "GroupReporting", LegalBasis: one[residencyv1.LegalBasis](r, "Consent", "Contract"), Categories: append(some(r, categories[:2]...), one(r, nil, categories[2:])...),
-		Fields: append(some[residencyv1.FieldName](r, "id", "tags"), one(r, nil, []residencyv1.FieldName{"lead.score"})...), MaxPersons: 1 << r.IntN(18), Necessity: one(r, "x", ""),
+		Fields: append(some[residencyv1.FieldName](r, "id", "tags"), one(r, nil, []residencyv1.FieldName{"lead.score"})...), Aggregates: one(r, nil, nil, []residencyv1.AggregateName{"LeadsByStage"}), MaxPersons: 1 << r.IntN(18), Necessity: one(r, "x", ""),
 		DataStatus: one[residencyv1.DataStatus](r, "", "None", "Core", "NotifiedOrPublished"), VolumeReview: one(r, "", "R-1"),
 		ImpactAssessment: residencyv1.ImpactAssessment{Reference: "PIA-1", CompletedTime: day(-r.IntN(380)), ReviewByTime: day(r.IntN(300) - 10), Outcome: one[residencyv1.AssessmentOutcome](r, "Acceptable", "Unacceptable")},
 	}

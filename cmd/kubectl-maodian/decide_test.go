@@ -78,11 +78,14 @@ func TestDecide(t *testing.T) {
 			append(slices.Clone(base), "60-transfer-blocked"), "facts-part", exitRefused,
 			map[string][]string{"leads-to-zurich": {"PIAMissing", "MechanismMissing", "ConsentMissing"}},
 		},
-		"a warning":              {append(slices.Clone(base), "contract-due"), "facts", exitOK, map[string][]string{"leads-to-zurich-q4": nil}},
-		"the namespace is free":  {[]string{"second-policy", "10-notice", "20-store", "61-transfer-allowed", "no-label"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"PolicyMissing"}}},
-		"the transfer alone":     {[]string{"61-transfer-allowed"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"PolicyMissing"}}},
-		"the only policy":        {[]string{"second-policy", "10-notice", "20-store", "60-transfer-blocked"}, "facts-nobody", exitRefused, map[string][]string{"leads-to-zurich": {"PIAMissing", "CIIOStatusUnknown", "ConsentMissing"}}},
-		"no notice and no store": {[]string{"00-policy", "61-transfer-allowed"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"NoticeNotPublished"}}},
+		"counts need no facts":            {append(slices.Clone(base), "63-aggregates"), "", exitOK, map[string][]string{"lead-counts-2026-11": nil}},
+		"counts under a hold":             {append(slices.Clone(base), "63-aggregates", "70-hold"), "", exitRefused, map[string][]string{"lead-counts-2026-11": {"PublicSecurityHold"}}},
+		"counts that claim to be records": {append(slices.Clone(base), "counts-of-records"), "facts", exitRefused, map[string][]string{"lead-counts-2026-11": {"ExcessiveCategories", "PIAMissing"}}},
+		"a warning":                       {append(slices.Clone(base), "contract-due"), "facts", exitOK, map[string][]string{"leads-to-zurich-q4": nil}},
+		"the namespace is free":           {[]string{"second-policy", "10-notice", "20-store", "61-transfer-allowed", "no-label"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"PolicyMissing"}}},
+		"the transfer alone":              {[]string{"61-transfer-allowed"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"PolicyMissing"}}},
+		"the only policy":                 {[]string{"second-policy", "10-notice", "20-store", "60-transfer-blocked"}, "facts-nobody", exitRefused, map[string][]string{"leads-to-zurich": {"PIAMissing", "CIIOStatusUnknown", "ConsentMissing"}}},
+		"no notice and no store":          {[]string{"00-policy", "61-transfer-allowed"}, "facts", exitRefused, map[string][]string{"leads-to-zurich-q4": {"NoticeNotPublished"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"decide", "--now", at}, manifests(c.files...)...)

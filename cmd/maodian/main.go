@@ -4,7 +4,8 @@
 //	maodian store    --config FILE   the ledger of a ConsentStore
 //	maodian gateway  --config FILE   callbacks and the consent page of a WeChatAccount
 //	maodian dispatch --config FILE   one worker of a campaign's run
-//	maodian transfer --config FILE   one DataTransfer
+//	maodian transfer --config FILE   one DataTransfer of records
+//	maodian aggregate --config FILE  one DataTransfer of counts
 //	maodian officer  --config FILE   answers people's requests about their own data
 //	maodian twin     --config FILE   an offline twin of the WeChat platform
 //	maodian ledger   verify|export   checks a ledger's pack or a receipt, offline; writes a pack
@@ -23,6 +24,7 @@ import (
 
 	_ "golang.org/x/crypto/x509roots/fallback" // used where the system has no authorities
 
+	"github.com/maodian-dev/maodian/internal/dataplane/aggregate"
 	"github.com/maodian-dev/maodian/internal/dataplane/config"
 	"github.com/maodian-dev/maodian/internal/dataplane/dispatch"
 	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
@@ -33,7 +35,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/wechat/twin"
 )
 
-const usage = `usage: maodian store|gateway|dispatch|transfer|officer|twin --config FILE
+const usage = `usage: maodian store|gateway|dispatch|transfer|aggregate|officer|twin --config FILE
        maodian ledger verify|export ...`
 
 // version is set by the linker.
@@ -147,6 +149,9 @@ var parts = map[string]func(context.Context, arguments, io.Writer) error{
 	},
 	"transfer": func(ctx context.Context, a arguments, _ io.Writer) error {
 		return load(ctx, a, &transfer.Config{}, func(ctx context.Context, c *transfer.Config) error { return transfer.Run(ctx, *c) })
+	},
+	"aggregate": func(ctx context.Context, a arguments, _ io.Writer) error {
+		return load(ctx, a, &aggregate.Config{}, func(ctx context.Context, c *aggregate.Config) error { return aggregate.Run(ctx, *c) })
 	},
 	"officer": func(ctx context.Context, a arguments, _ io.Writer) error {
 		return load(ctx, a, &officer.Config{}, func(ctx context.Context, c *officer.Config) error { return officer.Run(ctx, *c, a.task) })

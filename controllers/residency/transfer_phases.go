@@ -197,7 +197,7 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	if err != nil {
 		return nil, err
 	}
-	role := identity.Role{Kind: identity.Transfer, Namespace: t.Namespace, Store: s.store.Name, Name: t.Name, Run: string(t.UID)}
+	role := identity.Role{Kind: kindOf(t), Namespace: t.Namespace, Store: s.store.Name, Name: t.Name, Run: string(t.UID)}
 	if err := r.Issuer.EnsureLeaf(ctx, role, desired.TransferTLSName(t.Name), owner, desired.Labels(desired.Transfer, t.Name)); err != nil {
 		return nil, err
 	}
@@ -226,6 +226,14 @@ func (r *TransferReconciler) start(ctx context.Context, s *transferScope) (*cond
 	return nil, nil
 }
 
+// kindOf is the role of the Job's certificate: a transfer of counts gets one that opens no row.
+func kindOf(t *residencyv1.DataTransfer) identity.Kind {
+	if len(t.Spec.Aggregates) > 0 {
+		return identity.Aggregate
+	}
+	return identity.Transfer
+}
+
 // wanted is what the children are made of, but for the addresses of the destination.
 func (r *TransferReconciler) wanted(s *transferScope, owner desired.Owner) (desired.TransferInput, target, error) {
 	t := s.transfer
@@ -237,6 +245,9 @@ func (r *TransferReconciler) wanted(s *transferScope, owner desired.Owner) (desi
 	}
 	for _, f := range t.Spec.Fields {
 		in.Fields = append(in.Fields, string(f))
+	}
+	for _, a := range t.Spec.Aggregates {
+		in.Aggregates = append(in.Aggregates, string(a))
 	}
 	for _, k := range t.Spec.EncryptFor {
 		in.EncryptFor = append(in.EncryptFor, string(k))

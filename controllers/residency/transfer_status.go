@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -69,9 +70,14 @@ func (s *transferScope) record(x *storev1.Transfer) {
 		return
 	}
 	st.Reserved = residencyv1.TransferReservation{}
+	m := x.GetManifest()
+	if len(s.transfer.Spec.Aggregates) > 0 { // nobody's record left: there are no people to tell of
+		st.Aggregates = released(x.GetReleased())
+		st.Manifest = residencyv1.TransferManifest{Object: m.GetObject(), SHA256: m.GetSha256()}
+		return
+	}
 	st.Persons, st.PersonsCounted = metav1alpha1.PeopleCount(x.GetPersons()), metav1alpha1.PeopleCount(x.GetNewlyCounted())
 	st.Excluded = excluded(x.GetExcluded())
-	m := x.GetManifest()
 	if m == nil {
 		return
 	}
@@ -80,6 +86,18 @@ func (s *transferScope) record(x *storev1.Transfer) {
 		size := m.GetBytes()
 		st.Manifest.Bytes = &size
 	}
+}
+
+// released says how much of each table was told, and never a number of people.
+func released(in []*storev1.ReleasedTable) []residencyv1.ReleasedAggregate {
+	var out []residencyv1.ReleasedAggregate
+	for _, r := range in {
+		out = append(out, residencyv1.ReleasedAggregate{
+			Name: residencyv1.AggregateName(r.GetName()), Cells: ptr.To(int32(r.GetCells())), Suppressed: ptr.To(int32(r.GetSuppressed())),
+			CountedTime: metav1.NewTime(r.GetCountedAt().AsTime()),
+		})
+	}
+	return first(out, 8)
 }
 
 func excluded(in []*storev1.Excluded) []metav1alpha1.ReasonCount {
@@ -97,11 +115,15 @@ func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.
 	switch x.GetState() {
 	case stateComplete:
 		st.CompletionTime = metav1.NewTime(now)
-		o := conditions.Ready(metav1alpha1.ReasonComplete, "records of "+x.GetPersons()+" people left, each with consent and ledger entry")
+		o := conditions.Ready(metav1alpha1.ReasonComplete, s.left(x))
 		return &o
 	case stateStopped:
 		st.CompletionTime = metav1.NewTime(now)
-		return conditions.Stall(residencyv1.ReasonTransferStopped, "stopped midway by %s; the manifest tells what had left", x.GetManifest().GetStoppedBy())
+		tells := "the manifest"
+		if len(s.transfer.Spec.Aggregates) > 0 {
+			tells = "status.aggregates"
+		}
+		return conditions.Stall(residencyv1.ReasonTransferStopped, "stopped midway by %s; %s tells what had left", x.GetManifest().GetStoppedBy(), tells)
 	case stateRefused: // the store decided again before the first byte
 		st.CompletionTime = metav1.NewTime(now)
 		return s.refuse(explainStore(s.pack(), x.GetRefusals()), now)
@@ -110,10 +132,25 @@ func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.
 		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why", s.job.Name)
 	}
 	if x.GetState() == stateStarted {
-		o := conditions.Ready(residencyv1.ReasonTransferring, "records are being sent")
+		o := conditions.Ready(residencyv1.ReasonTransferring, s.leaving())
 		return &o
 	}
 	return conditions.Wait(residencyv1.ReasonTransferStarting, "the Job has not begun yet")
+}
+
+// left says what a complete transfer sent.
+func (s *transferScope) left(x *storev1.Transfer) string {
+	if len(s.transfer.Spec.Aggregates) > 0 {
+		return "tables of counts left, and nobody's record; status.aggregates tells which"
+	}
+	return "records of " + x.GetPersons() + " people left, each with consent and ledger entry"
+}
+
+func (s *transferScope) leaving() string {
+	if len(s.transfer.Spec.Aggregates) > 0 {
+		return "tables of counts are being sent"
+	}
+	return "records are being sent"
 }
 
 // writeComplete keeps Complete in line with the outcome.

@@ -2,12 +2,15 @@ package residency_test
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -17,6 +20,7 @@ import (
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/envtestrig"
+	"github.com/maodian-dev/maodian/internal/identity"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
 
@@ -170,6 +174,76 @@ func TestAnAllowedTransferRunsAndIsRecorded(t *testing.T) {
 	if st.DecisionID != fmt.Sprintf("%032d", 7) || st.Persons != "612" || st.PersonsCounted != "600" || st.Manifest.Rows != "612" || *st.Manifest.Bytes != 99 || len(st.Excluded) != 1 {
 		t.Errorf("status = %+v", st)
 	}
+}
+
+func TestATransferOfCountsNeedsNoPapersAndOpensNoRow(t *testing.T) {
+	_, ns := transferWorld(t)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.AnyoneConsents = false })
+	x := sample(t, "63-aggregates", "DataTransfer", ns, &residencyv1.DataTransfer{})
+	ask(t, x)
+	waitStarted(t, x)
+	if st := x.Status; st.Mechanism != "None" || st.Ground != "NoPersonalInformation" || *st.Reserved.NonSensitive != 0 || *st.Reserved.Sensitive != 0 {
+		t.Errorf("status = %+v", st)
+	}
+	declared := envtestrig.Look(stores.Of(ns, "brand-store"), func(s *envtestrig.StoreState) *storev1.TransferSpec { return s.Declared[0] })
+	if !slices.Equal(declared.GetAggregates(), []string{"LeadsByStage", "ConsentsByPurpose", "SendsByOutcome"}) || len(declared.GetFields()) != 0 {
+		t.Errorf("declared: %v", declared)
+	}
+	j := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: x.Status.JobName}}
+	if _, err := get(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if args := j.Spec.Template.Spec.Containers[0].Args; args[0] != "aggregate" || j.Spec.Template.Spec.NodeSelector[labelKey] != policyName {
+		t.Errorf("the Job runs %v on %v", args, j.Spec.Template.Spec.NodeSelector)
+	}
+	if role := roleIn(t, ns, x.Name+"-transfer-tls"); role.Kind != identity.Aggregate || role.Run != string(x.UID) {
+		t.Errorf("the Job's certificate is of %+v", role)
+	}
+	answer(ns, x, &storev1.Transfer{State: "Started"})
+	waitTransfer(t, x, "Ready", "True", residencyv1.ReasonTransferring)
+	answer(ns, x, &storev1.Transfer{
+		State: "Complete", Persons: "<20", NewlyCounted: "<20", Manifest: &storev1.Manifest{Object: "cn/counts/manifest.json", Sha256: fmt.Sprintf("%064d", 1), Rows: -1, Bytes: -1},
+		Released: []*storev1.ReleasedTable{{Name: "LeadsByStage", Cells: 3, Suppressed: 2, CountedAt: timestamppb.New(now)}, {Name: "SendsByOutcome"}},
+	})
+	waitTransfer(t, x, "Complete", "True", metav1alpha1.ReasonComplete)
+	st := x.Status
+	if len(st.Aggregates) != 2 || *st.Aggregates[0].Cells != 3 || *st.Aggregates[0].Suppressed != 2 || *st.Aggregates[1].Cells != 0 || !st.Aggregates[0].CountedTime.Time.Equal(now) {
+		t.Errorf("aggregates = %+v", st.Aggregates)
+	}
+	if st.Persons != "" || st.PersonsCounted != "" || st.Manifest.Rows != "" || st.Manifest.Bytes != nil || st.Manifest.Object != "cn/counts/manifest.json" {
+		t.Errorf("status tells of people: %+v", st)
+	}
+}
+
+func TestATransferOfRecordsOpensNoCounts(t *testing.T) {
+	_, ns := transferWorld(t)
+	x := allowed(t, ns)
+	waitStarted(t, x)
+	if role := roleIn(t, ns, x.Name+"-transfer-tls"); role.Kind != identity.Transfer || role.Run != string(x.UID) {
+		t.Errorf("the Job's certificate is of %+v", role)
+	}
+}
+
+// roleIn reads the role of a certificate in a Secret.
+func roleIn(t *testing.T, ns, name string) identity.Role {
+	t.Helper()
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+	if _, err := get(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(s.Data["tls.crt"])
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := identity.Of(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func TestAnAllowedTransferToFewPeopleTellsNoSize(t *testing.T) {

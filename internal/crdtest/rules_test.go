@@ -158,6 +158,12 @@ var ruleCases = []struct {
 	{kind: "DataTransfer", message: "`https` must be set when `type` is HTTPS, and only then", old: endpoint, accept: endpoint, reject: m{"spec.destination.https": nil}},
 	{kind: "DataTransfer", message: "`sftp` must be set when `type` is SFTP, and only then", old: server, accept: server, reject: m{"spec.destination.sftp": nil}},
 	{kind: "DataTransfer", message: "must be a network, as 203.0.113.0/24", old: networks("2001:db8::/32"), accept: networks("2001:db8::/32"), reject: networks("203.0.113.0/33")},
+	{kind: "DataTransfer", message: "exactly one of `fields` and `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.fields": l{"id"}, "spec.maxPersons": int64(1)})},
+	{kind: "DataTransfer", message: "`maxPersons` must be set when `fields` is", accept: m{}, reject: m{"spec.maxPersons": nil}},
+	{kind: "DataTransfer", message: "`maxPersons` may not be set with `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.maxPersons": int64(1)})},
+	{kind: "DataTransfer", message: "`categories` must be exactly [AnonymousAggregate]", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.categories": l{"AnonymousAggregate", "InterestTag"}})},
+	{kind: "DataTransfer", message: "`format` must be JSONLines or CSV when `aggregates`", old: counts(m{"spec.format": "CSV"}), accept: counts(m{"spec.format": "CSV"}), reject: counts(m{"spec.format": "Parquet"})},
+	{kind: "DataTransfer", message: "`limits` may not be set with `aggregates`", old: counts(nil), accept: counts(nil), reject: counts(m{"spec.limits": m1("bytes", int64(1000000))})},
 
 	// TransferSchedule; its template has the rules of a DataTransfer but for the one about changes.
 	{kind: "TransferSchedule", message: "`startByTime` may not be set: the schedule sets it", accept: m{"spec.schedule": "0 9 * * 2"}, reject: m{"spec.template.spec.startByTime": "2027-01-01T00:00:00Z"}},
@@ -166,6 +172,12 @@ var ruleCases = []struct {
 	{kind: "TransferSchedule", message: "`https` must be set when `type` is HTTPS, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "HTTPS"}},
 	{kind: "TransferSchedule", message: "`sftp` must be set when `type` is SFTP, and only then", accept: m{}, reject: m{"spec.template.spec.destination.type": "SFTP"}},
 	{kind: "TransferSchedule", message: "must be a network, as 203.0.113.0/24", accept: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/24"}}, reject: m{"spec.template.spec.destination.cidrs": []any{"203.0.113.0/33"}}},
+	{kind: "TransferSchedule", message: "exactly one of `fields` and `aggregates`", accept: templated(counts(nil)), reject: m{"spec.template.spec.fields": nil}},
+	{kind: "TransferSchedule", message: "`maxPersons` must be set when `fields` is", accept: m{}, reject: m{"spec.template.spec.maxPersons": nil}},
+	{kind: "TransferSchedule", message: "`maxPersons` may not be set with `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.maxPersons": int64(1)}))},
+	{kind: "TransferSchedule", message: "`categories` must be exactly [AnonymousAggregate]", accept: templated(counts(nil)), reject: templated(counts(m{"spec.categories": l{"InterestTag"}}))},
+	{kind: "TransferSchedule", message: "`format` must be JSONLines or CSV when `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.format": "Parquet"}))},
+	{kind: "TransferSchedule", message: "`limits` may not be set with `aggregates`", accept: templated(counts(nil)), reject: templated(counts(m{"spec.limits": m1("bytes", int64(1000000))}))},
 
 	// TransferMechanism.
 	{kind: "TransferMechanism", message: "`type` may not change", accept: m{"spec.state": "Suspended"}, reject: m{"spec.type": "Certification"}},
@@ -266,6 +278,22 @@ func networks(n string) m { return m{"spec.destination.cidrs": []any{n}} }
 func assessed(reviewBy string) m {
 	return m{"spec.impactAssessment": map[string]any{
 		"reference": "PIA-1", "completedTime": "2026-06-01T00:00:00Z", "reviewByTime": reviewBy, "outcome": "Acceptable"}}
+}
+
+// counts turns the sample into a request for counts, changed once more.
+func counts(more m) m {
+	out := m{"spec.categories": l{"AnonymousAggregate"}, "spec.aggregates": l{"LeadsByStage"}, "spec.fields": nil, "spec.maxPersons": nil}
+	maps.Copy(out, more)
+	return out
+}
+
+// templated makes the same changes to the template of a schedule.
+func templated(change m) m {
+	out := m{}
+	for path, value := range change {
+		out["spec.template."+path] = value
+	}
+	return out
 }
 
 func channel(kind, member string, message map[string]any) m {

@@ -72,6 +72,20 @@ type (
 		ExtraCAFile    string             `json:"extraCAFile,omitempty"`
 		Destination    Destination        `json:"destination"`
 	}
+
+	aggregateConfig struct {
+		TransferID     string             `json:"transferID"`
+		Name           string             `json:"name"`
+		Recipient      string             `json:"recipient"` // named in the manifest
+		Format         string             `json:"format"`
+		Aggregates     []string           `json:"aggregates"`
+		EncryptFor     []string           `json:"encryptFor,omitempty"`
+		Store          storeclient.Config `json:"store"`
+		TLS            identity.Files     `json:"tls"`
+		CredentialsDir string             `json:"credentialsDir"`
+		ExtraCAFile    string             `json:"extraCAFile,omitempty"`
+		Destination    Destination        `json:"destination"`
+	}
 )
 
 // SubscriptionTemplate is a message by a template.

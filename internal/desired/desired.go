@@ -5,6 +5,7 @@
 package desired
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -18,7 +19,8 @@ import (
 // Component is one part of the data plane.
 type Component string
 
-// Components. Each is also the subcommand of the data plane's binary.
+// Components. Each is also a subcommand of the data plane's binary; a Transfer of counts runs
+// another one.
 const (
 	Store    Component = "store"
 	Gateway  Component = "gateway"
@@ -93,6 +95,7 @@ type mount struct {
 // workload is what differs between the pods of the components.
 type workload struct {
 	component Component
+	part      string // subcommand of the binary; empty: the component's
 	instance  string
 	config    string // name of the ConfigMap
 	hash      string // of what a running pod does not read again; empty: it does
@@ -166,7 +169,7 @@ func pin(spec *corev1ac.PodSpecApplyConfiguration, at Placement) {
 
 func container(p Platform, w workload, mounts []mount) *corev1ac.ContainerApplyConfiguration {
 	c := corev1ac.Container().WithName(string(w.component)).WithImage(p.Image).WithImagePullPolicy(corev1.PullIfNotPresent).
-		WithArgs(string(w.component), "--config="+configPath+"/config.yaml").
+		WithArgs(cmp.Or(w.part, string(w.component)), "--config="+configPath+"/config.yaml").
 		WithSecurityContext(corev1ac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).WithRunAsNonRoot(true).
 			WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))).

@@ -58,6 +58,15 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 		}, CredentialsSecret: "group-crm-s3",
 	})
 	add("transfer", transfer, err)
+	counts, err := TransferChildren(TransferInput{
+		Owner: owner("DataTransfer", "counts"), Placement: at, Platform: platform, Store: "brand-store", TransferID: "t-2", Recipient: "acme-group", Format: "CSV", Aggregates: []string{"LeadsByStage"},
+		EncryptFor: []string{"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"},
+		Destination: Destination{
+			Type: "S3", S3: &S3Bucket{Endpoint: "https://s3.eu-central-1.example", Bucket: "group-crm", Prefix: "cn/"},
+			Addresses: []string{"203.0.113.7"}, CIDRs: []string{"203.0.113.7/32"}, Port: 443,
+		}, CredentialsSecret: "group-crm-s3",
+	})
+	add("aggregate", counts, err)
 	return out
 }
 

@@ -49,15 +49,15 @@ func DispatchChildren(in DispatchInput) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := job(in.Platform, in.Placement, Dispatch, in.Owner.Name, DispatchTLSName(in.Owner.Name), in.CredentialsSecret).
+	spec := job(in.Platform, in.Placement, Dispatch, string(Dispatch), in.Owner.Name, DispatchTLSName(in.Owner.Name), in.CredentialsSecret).
 		WithCompletionMode(batchv1.IndexedCompletion).WithCompletions(in.Shards).WithParallelism(in.Shards).WithSuspend(in.Suspend)
 	j := batchac.Job(name, in.Owner.Namespace).WithLabels(Labels(Dispatch, in.Owner.Name)).WithLabels(map[string]string{StoreLabel: in.Store}).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
 	return []runtime.ApplyConfiguration{dispatchPolicy(in), cm, j}, nil
 }
 
-func job(p Platform, at Placement, c Component, instance, tls, credentials string) *batchac.JobSpecApplyConfiguration {
+func job(p Platform, at Placement, c Component, part, instance, tls, credentials string) *batchac.JobSpecApplyConfiguration {
 	return batchac.JobSpec().WithBackoffLimit(backoffLimit).WithTemplate(podTemplate(p, at, workload{
-		component: c, instance: instance, config: instance + "-" + string(c) + "-config",
+		component: c, part: part, instance: instance, config: instance + "-" + string(c) + "-config",
 		mounts: []mount{
 			{name: "tls", path: tlsPath, secret: tls},
 			{name: "credentials", path: credentialsPath, secret: credentials},

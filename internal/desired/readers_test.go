@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"github.com/maodian-dev/maodian/internal/dataplane/aggregate"
 	"github.com/maodian-dev/maodian/internal/dataplane/dispatch"
 	"github.com/maodian-dev/maodian/internal/dataplane/gateway"
 	"github.com/maodian-dev/maodian/internal/dataplane/store"
@@ -23,6 +24,7 @@ func TestTheDataPlaneReadsWhatTheManagerWrites(t *testing.T) {
 	written := children(t)
 	for name, reader := range map[string]interface{ Validate() error }{
 		"store": &store.Config{}, "gateway": &gateway.Config{}, "dispatch": &dispatch.Config{}, "transfer": &transfer.Config{},
+		"aggregate": &aggregate.Config{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := yaml.UnmarshalStrict([]byte(configOf(t, written[name])), reader); err != nil {

@@ -16,6 +16,7 @@ type TransferInput struct {
 	Recipient         string
 	Format            string
 	Fields            []string
+	Aggregates        []string // instead of fields: the Job tells counts, and knows no row
 	EncryptFor        []string
 	Limits            TransferLimits
 	Destination       Destination
@@ -75,7 +76,7 @@ func TransferChildren(in TransferInput) ([]runtime.ApplyConfiguration, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec := job(in.Platform, in.Placement, Transfer, in.Owner.Name, TransferTLSName(in.Owner.Name), in.CredentialsSecret)
+	spec := job(in.Platform, in.Placement, Transfer, in.part(), in.Owner.Name, TransferTLSName(in.Owner.Name), in.CredentialsSecret)
 	j := batchac.Job(TransferName(in.Owner.Name), in.Owner.Namespace).WithLabels(Labels(Transfer, in.Owner.Name)).WithOwnerReferences(in.Owner.reference()).WithSpec(spec)
 	return append(route, j), nil
 }
@@ -83,16 +84,36 @@ func TransferChildren(in TransferInput) ([]runtime.ApplyConfiguration, error) {
 // TransferRoute is those of the children that say where the destination is: the network
 // policy and the configuration. Both change when the destination moves.
 func TransferRoute(in TransferInput) ([]runtime.ApplyConfiguration, error) {
-	cm, _, err := configMap(in.Owner, Transfer, TransferName(in.Owner.Name)+"-config", transferConfig{
-		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Fields: in.Fields,
-		EncryptFor: in.EncryptFor, Limits: in.Limits,
-		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
-		Destination: in.Destination,
-	})
+	cm, _, err := configMap(in.Owner, Transfer, TransferName(in.Owner.Name)+"-config", in.config())
 	if err != nil {
 		return nil, err
 	}
 	return []runtime.ApplyConfiguration{transferPolicy(in), cm}, nil
+}
+
+// part is the subcommand: of a transfer of counts another one than of records.
+func (in TransferInput) part() string {
+	if len(in.Aggregates) > 0 {
+		return "aggregate"
+	}
+	return string(Transfer)
+}
+
+// config is the configuration file of that part.
+func (in TransferInput) config() any {
+	if len(in.Aggregates) > 0 {
+		return aggregateConfig{
+			TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Aggregates: in.Aggregates, EncryptFor: in.EncryptFor,
+			Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
+			Destination: in.Destination,
+		}
+	}
+	return transferConfig{
+		TransferID: in.TransferID, Name: in.Owner.Name, Recipient: in.Recipient, Format: in.Format, Fields: in.Fields,
+		EncryptFor: in.EncryptFor, Limits: in.Limits,
+		Store: StoreAddress(in.Owner.Namespace, in.Store), TLS: files(), CredentialsDir: credentialsPath, ExtraCAFile: in.Platform.extraCAFile(),
+		Destination: in.Destination,
+	}
 }
 
 // transferPolicy opens the addresses of the destination to the pods of this Job, and nothing

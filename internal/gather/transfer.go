@@ -81,6 +81,9 @@ func Request(t *residencyv1.DataTransfer) transfer.Request {
 	for _, f := range s.Fields { // in the order that the recipient asked for
 		r.Fields = append(r.Fields, string(f))
 	}
+	for _, a := range s.Aggregates {
+		r.Aggregates = append(r.Aggregates, string(a))
+	}
 	if s.Exemption.Ground != "" {
 		r.Exemption = &transfer.Exemption{Ground: string(s.Exemption.Ground), Mixed: true}
 		for _, e := range s.Exemption.Evidence {
@@ -135,7 +138,7 @@ func TransferSpec(t *residencyv1.DataTransfer, leadModel string) *storev1.Transf
 		AssessmentReference: s.ImpactAssessment.Reference, AssessmentOutcome: string(s.ImpactAssessment.Outcome),
 		AssessmentCompletedAt: stamp(s.ImpactAssessment.CompletedTime), AssessmentReviewBy: stamp(s.ImpactAssessment.ReviewByTime),
 		DataStatus: r.DataStatus, VolumeReview: r.VolumeReview, ForeignAuthority: r.ForeignAuthority, Approval: r.Approval,
-		OnwardTo: r.OnwardTo, RetentionDays: r.RetentionDays,
+		OnwardTo: r.OnwardTo, RetentionDays: r.RetentionDays, Aggregates: r.Aggregates,
 	}
 	if r.Exemption != nil {
 		out.ExemptionGround, out.ExemptionEvidence = r.Exemption.Ground, r.Exemption.Evidence

@@ -16,6 +16,7 @@ func TestRole_RoundTrip(t *testing.T) {
 		{Kind: identity.Gateway, Namespace: "brand-cn", Store: "brand-store", Name: "brand"},
 		{Kind: identity.Dispatch, Namespace: "brand-cn", Store: "brand-store", Name: "spring-tea", Run: "r-1"},
 		{Kind: identity.Transfer, Namespace: "brand-cn", Store: "brand-store", Name: "leads", Run: "t-1"},
+		{Kind: identity.Aggregate, Namespace: "brand-cn", Store: "brand-store", Name: "counts", Run: "t-2"},
 	} {
 		got, err := identity.Parse(r.URI())
 		if err != nil || got != r {
@@ -30,6 +31,7 @@ func TestParse_Refuses(t *testing.T) {
 		"another domain":              "spiffe://other/ns/s/store",
 		"an unknown kind":             "spiffe://maodian/ns/s/admin",
 		"a dispatch without a run":    "spiffe://maodian/ns/s/dispatch/spring",
+		"an aggregate without a run":  "spiffe://maodian/ns/s/aggregate/counts",
 		"a store with a name":         "spiffe://maodian/ns/s/store/x",
 		"an empty part":               "spiffe://maodian//s/store",
 		"a part with a slash encoded": "spiffe://maodian/ns/s/dispatch/a%2Fb/c/d",

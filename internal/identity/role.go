@@ -23,7 +23,9 @@ const (
 	Gateway  Kind = "gateway"
 	Dispatch Kind = "dispatch"
 	Transfer Kind = "transfer"
-	Officer  Kind = "officer" // who answers people's requests, in the region
+	// Aggregate is of a transfer of counts. It is no Transfer: no row is open to it.
+	Aggregate Kind = "aggregate"
+	Officer   Kind = "officer" // who answers people's requests, in the region
 )
 
 // trustDomain of every Maodian certificate.
@@ -38,7 +40,7 @@ type Role struct {
 	Namespace string
 	Store     string // name of the ConsentStore
 	Name      string // account, campaign or transfer; empty for store and manager
-	Run       string // of a dispatch or transfer: its id
+	Run       string // of a dispatch, transfer or aggregate: its id
 }
 
 var segment = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
@@ -50,7 +52,7 @@ func (k Kind) names() int {
 		return 0
 	case Gateway:
 		return 1
-	case Dispatch, Transfer:
+	case Dispatch, Transfer, Aggregate:
 		return 2
 	}
 	return -1

@@ -39,6 +39,9 @@ func (s *Set) Facts(t *residencyv1.DataTransfer, n Numbers, now time.Time) (tran
 	if !told.people && !told.year { // the counter refuses: whether anybody agrees is not claimed
 		f.People = nil
 	}
+	if len(t.Spec.Aggregates) > 0 { // counts are about nobody: no number of a store is asked for
+		return f, unknown, nil
+	}
 	return f, append(unknown, told.unknown...), nil
 }
 

@@ -109,6 +109,8 @@ type Ledger interface {
 	Counters(ctx context.Context, recipient string) (Counters, error)
 	FinishTransfer(ctx context.Context, id string, m Manifest) error
 
+	Aggregates
+
 	// Import takes over people whom the processor knew before, and consents with evidence.
 	Import(ctx context.Context, account string, people []ImportedPerson) (Imported, error)
 
@@ -309,6 +311,7 @@ type Transfer struct {
 	Persons, Newly int64
 	Excluded       map[reason.Code]int64 // as of the start
 	Decision       transfer.Of           // of the start, or of the refusal; empty: there is none yet
+	Released       []Released            // tables of counts
 	Manifest       *Manifest
 }
 

@@ -32,13 +32,14 @@ const (
 	compressAtLeast = 4 << 10
 )
 
-// Client holds the five services of a store; a certificate opens those of its role.
+// Client holds the six services of a store; a certificate opens those of its role.
 type Client struct {
-	Control  storev1connect.ControlServiceClient
-	Intake   storev1connect.IntakeServiceClient
-	Dispatch storev1connect.DispatchServiceClient
-	Transfer storev1connect.TransferServiceClient
-	Officer  storev1connect.OfficerServiceClient
+	Control   storev1connect.ControlServiceClient
+	Intake    storev1connect.IntakeServiceClient
+	Dispatch  storev1connect.DispatchServiceClient
+	Transfer  storev1connect.TransferServiceClient
+	Aggregate storev1connect.AggregateServiceClient
+	Officer   storev1connect.OfficerServiceClient
 
 	transport *http.Transport
 }
@@ -60,6 +61,7 @@ func New(src identity.Source, cfg Config) *Client {
 		Intake:    storev1connect.NewIntakeServiceClient(c, url, opts),
 		Dispatch:  storev1connect.NewDispatchServiceClient(c, url, opts),
 		Transfer:  storev1connect.NewTransferServiceClient(c, url, opts),
+		Aggregate: storev1connect.NewAggregateServiceClient(c, url, opts),
 		Officer:   storev1connect.NewOfficerServiceClient(c, url, opts),
 		transport: t,
 	}

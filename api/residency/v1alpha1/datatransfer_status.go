@@ -119,6 +119,13 @@ type DataTransferStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	Excluded []metav1alpha1.ReasonCount `json:"excluded,omitempty"`
 
+	// aggregates tells how much of each table of counts left.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Aggregates []ReleasedAggregate `json:"aggregates,omitempty"`
+
 	// manifest describes what was written.
 	// +optional
 	Manifest TransferManifest `json:"manifest,omitempty,omitzero"`
@@ -136,6 +143,29 @@ type DataTransferStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	JobName string `json:"jobName,omitempty"`
+}
+
+// ReleasedAggregate is a table of counts that left.
+type ReleasedAggregate struct {
+	// name is the table.
+	// +required
+	Name AggregateName `json:"name,omitempty"`
+
+	// cells is how many of its numbers were told, totals among them.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Cells *int32 `json:"cells,omitempty"`
+
+	// suppressed is how many were not, because they are about few people, or would give such a
+	// number away.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Suppressed *int32 `json:"suppressed,omitempty"`
+
+	// countedTime is when its people were counted; before the transfer where the numbers are
+	// those of an earlier one.
+	// +optional
+	CountedTime metav1.Time `json:"countedTime,omitempty,omitzero"`
 }
 
 // TransferReservation is how many people a transfer can add to the year's counters at most.

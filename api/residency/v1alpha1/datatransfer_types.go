@@ -91,8 +91,31 @@ const (
 // +kubebuilder:validation:Pattern=`^(id|tags|lead\.score|lead\.stage|profile\.[a-z][A-Za-z0-9_]*)$`
 type FieldName string
 
-// DataTransferSpec is one request to send records out. It never changes: another request is
-// another object.
+// AggregateName names a table of counts (docs/aggregates.md). There is no way to ask a
+// question of one's own.
+// +kubebuilder:validation:Enum=LeadsByStage;FollowersByTag;ConsentsByPurpose;SendsByOutcome
+type AggregateName string
+
+// Tables.
+const (
+	// AggregateLeadsByStage counts leads by the stages of the LeadModel.
+	AggregateLeadsByStage AggregateName = "LeadsByStage"
+	// AggregateFollowersByTag counts followers by interest.
+	AggregateFollowersByTag AggregateName = "FollowersByTag"
+	// AggregateConsentsByPurpose counts answers by purpose.
+	AggregateConsentsByPurpose AggregateName = "ConsentsByPurpose"
+	// AggregateSendsByOutcome counts whom campaigns were sent to, and whom not.
+	AggregateSendsByOutcome AggregateName = "SendsByOutcome"
+)
+
+// DataTransferSpec is one request to send records, or counts, out. It never changes: another
+// request is another object.
+// +kubebuilder:validation:XValidation:rule="has(self.fields) != has(self.aggregates)",message="exactly one of `fields` and `aggregates` must be set"
+// +kubebuilder:validation:XValidation:rule="!has(self.fields) || has(self.maxPersons)",message="`maxPersons` must be set when `fields` is"
+// +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || !has(self.maxPersons)",message="`maxPersons` may not be set with `aggregates`: no record leaves"
+// +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || self.categories == ['AnonymousAggregate']",message="`categories` must be exactly [AnonymousAggregate] when `aggregates` is set"
+// +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || self.format in ['JSONLines', 'CSV']",message="`format` must be JSONLines or CSV when `aggregates` is set"
+// +kubebuilder:validation:XValidation:rule="!has(self.aggregates) || !has(self.limits)",message="`limits` may not be set with `aggregates`: tables are small"
 type DataTransferSpec struct {
 	// storeRef names the ConsentStore that holds the records.
 	// +required
@@ -117,16 +140,24 @@ type DataTransferSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Categories []DataCategory `json:"categories,omitempty"`
 
-	// fields lists the fields of each record that leave; nothing else does.
-	// +required
+	// fields lists the fields of each record that leave; nothing else does. Unset means that no
+	// record leaves.
+	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Fields []FieldName `json:"fields,omitempty"`
 
+	// aggregates lists the tables of counts that leave instead of records. Unset means none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Aggregates []AggregateName `json:"aggregates,omitempty"`
+
 	// maxPersons is the largest number of people whose records may leave. It decides the
-	// mechanism, so that leaving people out cannot slip under a threshold.
-	// +required
+	// mechanism, so that leaving people out cannot slip under a threshold. Only with fields.
+	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2000000000
 	MaxPersons int64 `json:"maxPersons,omitempty"`

@@ -89,6 +89,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.RegulatoryHoldSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RegulatoryHoldStatus"):
 		return &residencyv1alpha1.RegulatoryHoldStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ReleasedAggregate"):
+		return &residencyv1alpha1.ReleasedAggregateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RequestState"):
 		return &residencyv1alpha1.RequestStateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResidencyException"):

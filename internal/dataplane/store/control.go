@@ -169,6 +169,9 @@ func transferOf(t store.Transfer) *storev1.Transfer {
 		TransferId: t.ID, State: t.State, Refusals: refusalsOf(t.Refusals), Persons: subject.People(t.Persons), NewlyCounted: subject.People(t.Newly),
 		Excluded: excludedOf(t.Excluded), Decision: t.Decision.ID,
 	}
+	for _, r := range t.Released {
+		out.Released = append(out.Released, &storev1.ReleasedTable{Name: string(r.Name), Cells: r.Cells, Suppressed: r.Suppressed, CountedAt: timestamp(r.CountedAt)})
+	}
 	if m := t.Manifest; m != nil {
 		out.Manifest = &storev1.Manifest{Object: m.Object, Sha256: m.SHA256, Rows: m.Rows, Bytes: m.Bytes, Partial: m.Partial, StoppedBy: m.StoppedBy}
 		if m.Rows < subject.Few { // rows are people
@@ -196,7 +199,7 @@ func transferSpecOf(s *storev1.TransferSpec) store.TransferSpec {
 			Store: s.GetStore(), Recipient: s.GetRecipient(), Country: s.GetCountry(), Purpose: s.GetPurpose(), LegalBasis: s.GetLegalBasis(),
 			Categories: s.GetCategories(), Fields: s.GetFields(), MaxPersons: s.GetMaxPersons(), Necessity: s.GetNecessity(), HasDestination: s.GetHasDestination(),
 			DataStatus: s.GetDataStatus(), VolumeReview: s.GetVolumeReview(), ForeignAuthority: s.GetForeignAuthority(), Approval: s.GetApproval(),
-			OnwardTo: s.GetOnwardTo(), RetentionDays: s.GetRetentionDays(),
+			OnwardTo: s.GetOnwardTo(), RetentionDays: s.GetRetentionDays(), Aggregates: s.GetAggregates(),
 		},
 	}
 	if s.GetExemptionGround() != "" {

@@ -25,7 +25,7 @@ type Server struct {
 
 type roleKey struct{}
 
-// Handler serves the five services, each to the roles that may call it.
+// Handler serves the six services, each to the roles that may call it.
 func (s *Server) Handler() http.Handler {
 	opts := storeclient.HandlerOptions()
 	opts = append(opts, connect.WithInterceptors(errorMapper{s.Log}))
@@ -39,6 +39,8 @@ func (s *Server) Handler() http.Handler {
 	mount(identity.Dispatch, path, h)
 	path, h = storev1connect.NewTransferServiceHandler(&transfers{s.Ledger}, opts...)
 	mount(identity.Transfer, path, h)
+	path, h = storev1connect.NewAggregateServiceHandler(&aggregates{s.Ledger}, opts...)
+	mount(identity.Aggregate, path, h)
 	path, h = storev1connect.NewOfficerServiceHandler(&officer{s.Ledger}, opts...)
 	mount(identity.Officer, path, h)
 	return mux

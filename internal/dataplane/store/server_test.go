@@ -116,6 +116,13 @@ func TestRoles(t *testing.T) {
 			}
 			return err
 		},
+		identity.Aggregate: func(ctx context.Context, c *storeclient.Client) error {
+			_, err := c.Aggregate.ReleaseAggregates(ctx, &storev1.ReleaseAggregatesRequest{TransferId: "t"})
+			if connect.CodeOf(err) == connect.CodeNotFound {
+				return nil // let through, and not found
+			}
+			return err
+		},
 		identity.Officer: func(ctx context.Context, c *storeclient.Client) error {
 			_, err := c.Officer.ListRequests(ctx, &storev1.ListRequestsRequest{})
 			return err
@@ -123,7 +130,7 @@ func TestRoles(t *testing.T) {
 	}
 	roles := []identity.Role{
 		role(identity.Manager, "", ""), role(identity.Gateway, "brand", ""), role(identity.Dispatch, "spring-tea", "run"),
-		role(identity.Transfer, "leads", "t"), role(identity.Store, "", ""), role(identity.Officer, "", ""),
+		role(identity.Transfer, "leads", "t"), role(identity.Aggregate, "counts", "t"), role(identity.Store, "", ""), role(identity.Officer, "", ""),
 	}
 	for _, r := range roles {
 		for kind, call := range calls {
@@ -152,8 +159,11 @@ func TestRoles_OtherObject(t *testing.T) {
 	_, report := job.ReportPart(t.Context(), &storev1.ReportPartRequest{TransferId: "t"})
 	_, list := job.ListParts(t.Context(), &storev1.ListPartsRequest{TransferId: "t"})
 	_, finish := job.FinishTransfer(t.Context(), &storev1.FinishTransferRequest{TransferId: "t"})
+	counts := w.client(role(identity.Aggregate, "counts", "x")).Aggregate
+	_, release := counts.ReleaseAggregates(t.Context(), &storev1.ReleaseAggregatesRequest{TransferId: "t"})
+	_, released := counts.FinishAggregates(t.Context(), &storev1.FinishAggregatesRequest{TransferId: "t"})
 	_, status := w.client(other).Control.GetStatus(t.Context(), &storev1.GetStatusRequest{})
-	for what, err := range map[string]error{"run": lease, "account": prefs, "transfer": start, "part": part, "report": report, "parts": list, "finish": finish, "namespace": status} {
+	for what, err := range map[string]error{"run": lease, "account": prefs, "transfer": start, "part": part, "report": report, "parts": list, "finish": finish, "release": release, "released": released, "namespace": status} {
 		if connect.CodeOf(err) != connect.CodePermissionDenied {
 			t.Errorf("%s: %v", what, err)
 		}

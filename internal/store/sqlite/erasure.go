@@ -52,7 +52,8 @@ func (l *Ledger) Erase(patience context.Context, account string, who subject.Ope
 
 // personal are the tables that hold what is known of a person, and are emptied of it. What
 // stays says nothing about who it was: that a message was decided on (never twice), that a
-// row left and on which consent (PIPL 55), that a request was answered, and sealed log entries.
+// row left and on which consent (PIPL 55), that a recipient must be told, that a request was
+// answered, and sealed log entries.
 var personal = []string{
 	"identities", "relations", "tags", "grants", "events", "lead_state", "lead_daily", "sends", "consent_state", "consent_events",
 	"guardians", "guardian_events", "looks",

@@ -257,7 +257,7 @@ func TestErase_LeavesNothingOnDisk(t *testing.T) {
 func TestErase_EveryTableIsDecidedOn(t *testing.T) {
 	l, _, _ := peopled(t)
 	defer mustClose(t, l)
-	stay := []string{"deliveries", "transfer_rows", "requests", "erasures", "log"}
+	stay := []string{"deliveries", "transfer_rows", "duties", "requests", "erasures", "log"}
 	rows, err := l.read.QueryContext(t.Context(), "SELECT DISTINCT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'subject_id'")
 	if err != nil {
 		t.Fatal(err)

@@ -106,6 +106,9 @@ func (t *tx) parting(ctx context.Context, id string) (parting, error) {
 	if err != nil {
 		return p, err
 	}
+	if len(s.Aggregates) > 0 { // counts leave; nobody's row does
+		return p, store.ErrTransferKind
+	}
 	if cur.State != store.TransferStarted {
 		return p, store.ErrTransferState
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/maodian-dev/maodian/internal/domain/aggregate"
 	"github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/store/seal"
 	"github.com/maodian-dev/maodian/internal/store/sqlite"
@@ -165,6 +166,7 @@ func TestTriggers_KeepHistory(t *testing.T) {
 	w := &storetest.World{T: t, Ledger: l, Clock: clock}
 	w.Push(nil)
 	w.Fan("a")
+	w.Tell("t", aggregate.LeadsByStage)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -179,10 +181,16 @@ func TestTriggers_KeepHistory(t *testing.T) {
 		"UPDATE meta SET value = x'7B7D' WHERE key LIKE 'notice/%'", "UPDATE meta SET key = 'x' WHERE key LIKE 'notice/%'",
 		"DELETE FROM meta", "REPLACE INTO meta SELECT key, x'7B7D' FROM meta", "UPDATE meta SET key = 'notice/0000000009' WHERE key = 'key_check'",
 		"UPDATE shown SET body = 'x'", "DELETE FROM shown", "UPDATE looks SET at_ms = 1", "DELETE FROM looks",
+		"UPDATE releases SET counted_ms = 1", "DELETE FROM releases", "REPLACE INTO releases SELECT * FROM releases",
+		"UPDATE release_cells SET counted = 0", "DELETE FROM release_cells", "REPLACE INTO release_cells SELECT * FROM release_cells",
 	} {
 		if _, err := db.ExecContext(t.Context(), q); err == nil || !strings.Contains(err.Error(), "append-only") && !strings.Contains(err.Error(), "sealed") {
 			t.Errorf("%s: %v", q, err)
 		}
+	}
+	const few = "INSERT INTO release_cells SELECT id, 'few', 'x', 10, 20 FROM releases"
+	if _, err := db.ExecContext(t.Context(), few); err == nil || !strings.Contains(err.Error(), "CHECK") {
+		t.Errorf("a number about few: %v", err)
 	}
 	if _, err := db.ExecContext(t.Context(), "UPDATE log SET body = NULL, salt = NULL WHERE seq = 1"); err != nil {
 		t.Errorf("sealing an entry: %v", err)

@@ -100,14 +100,16 @@ func (l *Ledger) TransferFacts(ctx context.Context, s store.TransferSpec) (store
 	if f.Recent, err = recent(ctx, l.read, s.Recipient, now); err != nil {
 		return f, err
 	}
-	f.People, err = consider(ctx, l.read, v, s, now)
+	if len(s.Aggregates) == 0 { // counts leave, and nobody is asked
+		f.People, err = consider(ctx, l.read, v, s, now)
+	}
 	return f, err
 }
 
 // DeclareTransfer makes a transfer known. A refused one may be declared again.
 func (l *Ledger) DeclareTransfer(ctx context.Context, s store.TransferSpec) (store.Transfer, error) {
 	body, err := json.Marshal(s)
-	if err != nil || s.ID == "" {
+	if err != nil || s.ID == "" || !knownAggregates(s.Aggregates) {
 		return store.Transfer{}, store.ErrInvalid
 	}
 	elsewhere, err := json.Marshal(s.Elsewhere)
@@ -145,6 +147,10 @@ func (l *Ledger) DeclareTransfer(ctx context.Context, s store.TransferSpec) (sto
 // Transfer returns a transfer in numbers.
 func (l *Ledger) Transfer(ctx context.Context, id string) (store.Transfer, error) {
 	_, t, err := loadTransfer(ctx, l.read, id)
+	if err != nil {
+		return t, err
+	}
+	t.Released, err = released(ctx, l.read, id)
 	return t, err
 }
 
@@ -238,6 +244,9 @@ func (l *Ledger) considerNow(ctx context.Context, id string) (transfer.People, e
 	if err != nil {
 		return transfer.People{}, err
 	}
+	if len(s.Aggregates) > 0 {
+		return transfer.People{}, store.ErrTransferKind
+	}
 	if cur.State != store.TransferDeclared && cur.State != store.TransferStarted {
 		return transfer.People{}, store.ErrTransferState
 	}
@@ -324,9 +333,12 @@ func (l *Ledger) row(s store.TransferSpec, m store.LeadModel, id []byte, points 
 // of the same changes nothing.
 func (l *Ledger) FinishTransfer(ctx context.Context, id string, m store.Manifest) error {
 	return l.write.do(ctx, func(t *tx) error {
-		_, cur, err := loadTransfer(ctx, t, id)
+		s, cur, err := loadTransfer(ctx, t, id)
 		if err != nil {
 			return err
+		}
+		if len(s.Aggregates) > 0 {
+			return store.ErrTransferKind
 		}
 		var open int64
 		const sum = "SELECT COALESCE(sum(rows), 0), COALESCE(sum(bytes), 0), count(*) FILTER (WHERE state = 'Leased') FROM transfer_parts WHERE transfer_id = ?"

@@ -2328,6 +2328,7 @@ type TransferSpec struct {
 	Approval              string                 `protobuf:"bytes,24,opt,name=approval,proto3" json:"approval,omitempty"`
 	OnwardTo              []string               `protobuf:"bytes,25,rep,name=onward_to,json=onwardTo,proto3" json:"onward_to,omitempty"`
 	RetentionDays         int64                  `protobuf:"varint,26,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
+	Aggregates            []string               `protobuf:"bytes,27,rep,name=aggregates,proto3" json:"aggregates,omitempty"` // names of tables; then there are no fields
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -2544,6 +2545,13 @@ func (x *TransferSpec) GetRetentionDays() int64 {
 	return 0
 }
 
+func (x *TransferSpec) GetAggregates() []string {
+	if x != nil {
+		return x.Aggregates
+	}
+	return nil
+}
+
 type DeclareTransferRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *TransferSpec          `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
@@ -2738,6 +2746,7 @@ type Transfer struct {
 	Excluded      []*Excluded            `protobuf:"bytes,6,rep,name=excluded,proto3" json:"excluded,omitempty"`
 	Manifest      *Manifest              `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	Decision      string                 `protobuf:"bytes,8,opt,name=decision,proto3" json:"decision,omitempty"` // its name; empty: there is none yet
+	Released      []*ReleasedTable       `protobuf:"bytes,9,rep,name=released,proto3" json:"released,omitempty"` // of a transfer of counts
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2828,6 +2837,82 @@ func (x *Transfer) GetDecision() string {
 	return ""
 }
 
+func (x *Transfer) GetReleased() []*ReleasedTable {
+	if x != nil {
+		return x.Released
+	}
+	return nil
+}
+
+// ReleasedTable is how much of a table was told.
+type ReleasedTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Cells         int64                  `protobuf:"varint,2,opt,name=cells,proto3" json:"cells,omitempty"` // told, totals among them
+	Suppressed    int64                  `protobuf:"varint,3,opt,name=suppressed,proto3" json:"suppressed,omitempty"`
+	CountedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=counted_at,json=countedAt,proto3" json:"counted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasedTable) Reset() {
+	*x = ReleasedTable{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasedTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasedTable) ProtoMessage() {}
+
+func (x *ReleasedTable) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasedTable.ProtoReflect.Descriptor instead.
+func (*ReleasedTable) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReleasedTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReleasedTable) GetCells() int64 {
+	if x != nil {
+		return x.Cells
+	}
+	return 0
+}
+
+func (x *ReleasedTable) GetSuppressed() int64 {
+	if x != nil {
+		return x.Suppressed
+	}
+	return 0
+}
+
+func (x *ReleasedTable) GetCountedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CountedAt
+	}
+	return nil
+}
+
 type Refusal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -2839,7 +2924,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2851,7 +2936,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2864,7 +2949,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Refusal) GetCode() string {
@@ -2902,7 +2987,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2914,7 +2999,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2927,7 +3012,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Manifest) GetObject() string {
@@ -2988,7 +3073,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3085,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3098,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RecordEventRequest) GetAccount() string {
@@ -3082,7 +3167,7 @@ type SubscriptionAnswer struct {
 
 func (x *SubscriptionAnswer) Reset() {
 	*x = SubscriptionAnswer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +3179,7 @@ func (x *SubscriptionAnswer) String() string {
 func (*SubscriptionAnswer) ProtoMessage() {}
 
 func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +3192,7 @@ func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionAnswer.ProtoReflect.Descriptor instead.
 func (*SubscriptionAnswer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SubscriptionAnswer) GetTemplateId() string {
@@ -3135,7 +3220,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3232,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3245,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RecordEventResponse) GetDuplicate() bool {
@@ -3194,7 +3279,7 @@ type GetPreferencesRequest struct {
 
 func (x *GetPreferencesRequest) Reset() {
 	*x = GetPreferencesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3291,7 @@ func (x *GetPreferencesRequest) String() string {
 func (*GetPreferencesRequest) ProtoMessage() {}
 
 func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3304,7 @@ func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesRequest.ProtoReflect.Descriptor instead.
 func (*GetPreferencesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GetPreferencesRequest) GetAccount() string {
@@ -3248,7 +3333,7 @@ type GetPreferencesResponse struct {
 
 func (x *GetPreferencesResponse) Reset() {
 	*x = GetPreferencesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3260,7 +3345,7 @@ func (x *GetPreferencesResponse) String() string {
 func (*GetPreferencesResponse) ProtoMessage() {}
 
 func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3273,7 +3358,7 @@ func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesResponse.ProtoReflect.Descriptor instead.
 func (*GetPreferencesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetPreferencesResponse) GetNotice() *Notice {
@@ -3315,7 +3400,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3412,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3425,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Choice) GetPurpose() string {
@@ -3377,7 +3462,7 @@ type RecordShownRequest struct {
 
 func (x *RecordShownRequest) Reset() {
 	*x = RecordShownRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3389,7 +3474,7 @@ func (x *RecordShownRequest) String() string {
 func (*RecordShownRequest) ProtoMessage() {}
 
 func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3402,7 +3487,7 @@ func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownRequest.ProtoReflect.Descriptor instead.
 func (*RecordShownRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RecordShownRequest) GetAccount() string {
@@ -3448,7 +3533,7 @@ type RecordShownResponse struct {
 
 func (x *RecordShownResponse) Reset() {
 	*x = RecordShownResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3545,7 @@ func (x *RecordShownResponse) String() string {
 func (*RecordShownResponse) ProtoMessage() {}
 
 func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3558,7 @@ func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownResponse.ProtoReflect.Descriptor instead.
 func (*RecordShownResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
 }
 
 type RecordChoicesRequest struct {
@@ -3490,7 +3575,7 @@ type RecordChoicesRequest struct {
 
 func (x *RecordChoicesRequest) Reset() {
 	*x = RecordChoicesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3587,7 @@ func (x *RecordChoicesRequest) String() string {
 func (*RecordChoicesRequest) ProtoMessage() {}
 
 func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3600,7 @@ func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesRequest.ProtoReflect.Descriptor instead.
 func (*RecordChoicesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RecordChoicesRequest) GetAccount() string {
@@ -3570,7 +3655,7 @@ type RecordChoicesResponse struct {
 
 func (x *RecordChoicesResponse) Reset() {
 	*x = RecordChoicesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3582,7 +3667,7 @@ func (x *RecordChoicesResponse) String() string {
 func (*RecordChoicesResponse) ProtoMessage() {}
 
 func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3595,7 +3680,7 @@ func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesResponse.ProtoReflect.Descriptor instead.
 func (*RecordChoicesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
@@ -3623,7 +3708,7 @@ type AskGuardianRequest struct {
 
 func (x *AskGuardianRequest) Reset() {
 	*x = AskGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3720,7 @@ func (x *AskGuardianRequest) String() string {
 func (*AskGuardianRequest) ProtoMessage() {}
 
 func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3733,7 @@ func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AskGuardianRequest) GetAccount() string {
@@ -3680,7 +3765,7 @@ type AskGuardianResponse struct {
 
 func (x *AskGuardianResponse) Reset() {
 	*x = AskGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3692,7 +3777,7 @@ func (x *AskGuardianResponse) String() string {
 func (*AskGuardianResponse) ProtoMessage() {}
 
 func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3705,7 +3790,7 @@ func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 type GetGuardianCaseRequest struct {
@@ -3719,7 +3804,7 @@ type GetGuardianCaseRequest struct {
 
 func (x *GetGuardianCaseRequest) Reset() {
 	*x = GetGuardianCaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3731,7 +3816,7 @@ func (x *GetGuardianCaseRequest) String() string {
 func (*GetGuardianCaseRequest) ProtoMessage() {}
 
 func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3744,7 +3829,7 @@ func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetGuardianCaseRequest) GetAccount() string {
@@ -3780,7 +3865,7 @@ type GetGuardianCaseResponse struct {
 
 func (x *GetGuardianCaseResponse) Reset() {
 	*x = GetGuardianCaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3792,7 +3877,7 @@ func (x *GetGuardianCaseResponse) String() string {
 func (*GetGuardianCaseResponse) ProtoMessage() {}
 
 func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3805,7 +3890,7 @@ func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetGuardianCaseResponse) GetNotice() *Notice {
@@ -3851,7 +3936,7 @@ type AnswerGuardianRequest struct {
 
 func (x *AnswerGuardianRequest) Reset() {
 	*x = AnswerGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3863,7 +3948,7 @@ func (x *AnswerGuardianRequest) String() string {
 func (*AnswerGuardianRequest) ProtoMessage() {}
 
 func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3876,7 +3961,7 @@ func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AnswerGuardianRequest) GetAccount() string {
@@ -3937,7 +4022,7 @@ type AnswerGuardianResponse struct {
 
 func (x *AnswerGuardianResponse) Reset() {
 	*x = AnswerGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3949,7 +4034,7 @@ func (x *AnswerGuardianResponse) String() string {
 func (*AnswerGuardianResponse) ProtoMessage() {}
 
 func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3962,7 +4047,7 @@ func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AnswerGuardianResponse) GetAcknowledged() bool {
@@ -3983,7 +4068,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3995,7 +4080,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4008,7 +4093,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -4044,7 +4129,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4056,7 +4141,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4069,7 +4154,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -4112,7 +4197,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4124,7 +4209,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4137,7 +4222,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -4178,7 +4263,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4190,7 +4275,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4203,7 +4288,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -4232,7 +4317,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4329,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4342,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -4296,7 +4381,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4308,7 +4393,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4321,7 +4406,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 type ReconcileRequest struct {
@@ -4334,7 +4419,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4346,7 +4431,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4359,7 +4444,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -4386,7 +4471,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4398,7 +4483,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4411,7 +4496,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Received) GetOpenId() string {
@@ -4444,7 +4529,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4456,7 +4541,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4469,7 +4554,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -4537,7 +4622,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4549,7 +4634,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4562,7 +4647,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -4583,7 +4668,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4595,7 +4680,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4608,7 +4693,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -4632,6 +4717,344 @@ func (x *StartTransferResponse) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+type ReleaseAggregatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAggregatesRequest) Reset() {
+	*x = ReleaseAggregatesRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAggregatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAggregatesRequest) ProtoMessage() {}
+
+func (x *ReleaseAggregatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAggregatesRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseAggregatesRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ReleaseAggregatesRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+type ReleaseAggregatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Refusals      []*Refusal             `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"`                           // why nothing is told; empty: it is
+	Tables        []*AggregateTable      `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`                               // in the order of the request
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`        // of the transfer, also when a crash interrupted it
+	LeaseMillis   int32                  `protobuf:"varint,4,opt,name=lease_millis,json=leaseMillis,proto3" json:"lease_millis,omitempty"` // from this answer; no write goes on after it
+	Decision      string                 `protobuf:"bytes,5,opt,name=decision,proto3" json:"decision,omitempty"`                           // its name
+	Rules         string                 `protobuf:"bytes,6,opt,name=rules,proto3" json:"rules,omitempty"`                                 // the rule pack
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAggregatesResponse) Reset() {
+	*x = ReleaseAggregatesResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAggregatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAggregatesResponse) ProtoMessage() {}
+
+func (x *ReleaseAggregatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAggregatesResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseAggregatesResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *ReleaseAggregatesResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetTables() []*AggregateTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *ReleaseAggregatesResponse) GetLeaseMillis() int32 {
+	if x != nil {
+		return x.LeaseMillis
+	}
+	return 0
+}
+
+func (x *ReleaseAggregatesResponse) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *ReleaseAggregatesResponse) GetRules() string {
+	if x != nil {
+		return x.Rules
+	}
+	return ""
+}
+
+// AggregateTable is what may be told of one table.
+type AggregateTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Dimensions    []string               `protobuf:"bytes,2,rep,name=dimensions,proto3" json:"dimensions,omitempty"`
+	Cells         []*AggregateCell       `protobuf:"bytes,3,rep,name=cells,proto3" json:"cells,omitempty"`
+	CountedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=counted_at,json=countedAt,proto3" json:"counted_at,omitempty"` // earlier than the transfer where the numbers are those of an earlier one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AggregateTable) Reset() {
+	*x = AggregateTable{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AggregateTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AggregateTable) ProtoMessage() {}
+
+func (x *AggregateTable) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AggregateTable.ProtoReflect.Descriptor instead.
+func (*AggregateTable) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *AggregateTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AggregateTable) GetDimensions() []string {
+	if x != nil {
+		return x.Dimensions
+	}
+	return nil
+}
+
+func (x *AggregateTable) GetCells() []*AggregateCell {
+	if x != nil {
+		return x.Cells
+	}
+	return nil
+}
+
+func (x *AggregateTable) GetCountedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CountedAt
+	}
+	return nil
+}
+
+// AggregateCell is one number of distinct people, rounded.
+type AggregateCell struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []string               `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`      // by dimension; a total has one less than there are dimensions
+	People        int64                  `protobuf:"varint,2,opt,name=people,proto3" json:"people,omitempty"` // 0: suppressed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AggregateCell) Reset() {
+	*x = AggregateCell{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AggregateCell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AggregateCell) ProtoMessage() {}
+
+func (x *AggregateCell) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AggregateCell.ProtoReflect.Descriptor instead.
+func (*AggregateCell) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *AggregateCell) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *AggregateCell) GetPeople() int64 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
+type FinishAggregatesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
+	Manifest      *Manifest              `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"` // object and digest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAggregatesRequest) Reset() {
+	*x = FinishAggregatesRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAggregatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAggregatesRequest) ProtoMessage() {}
+
+func (x *FinishAggregatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAggregatesRequest.ProtoReflect.Descriptor instead.
+func (*FinishAggregatesRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *FinishAggregatesRequest) GetTransferId() string {
+	if x != nil {
+		return x.TransferId
+	}
+	return ""
+}
+
+func (x *FinishAggregatesRequest) GetManifest() *Manifest {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+type FinishAggregatesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAggregatesResponse) Reset() {
+	*x = FinishAggregatesResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAggregatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAggregatesResponse) ProtoMessage() {}
+
+func (x *FinishAggregatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAggregatesResponse.ProtoReflect.Descriptor instead.
+func (*FinishAggregatesResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+}
+
 type LeasePartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TransferId    string                 `protobuf:"bytes,1,opt,name=transfer_id,json=transferId,proto3" json:"transfer_id,omitempty"`
@@ -4642,7 +5065,7 @@ type LeasePartRequest struct {
 
 func (x *LeasePartRequest) Reset() {
 	*x = LeasePartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4654,7 +5077,7 @@ func (x *LeasePartRequest) String() string {
 func (*LeasePartRequest) ProtoMessage() {}
 
 func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4667,7 +5090,7 @@ func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartRequest.ProtoReflect.Descriptor instead.
 func (*LeasePartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *LeasePartRequest) GetTransferId() string {
@@ -4699,7 +5122,7 @@ type LeasePartResponse struct {
 
 func (x *LeasePartResponse) Reset() {
 	*x = LeasePartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4711,7 +5134,7 @@ func (x *LeasePartResponse) String() string {
 func (*LeasePartResponse) ProtoMessage() {}
 
 func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4724,7 +5147,7 @@ func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartResponse.ProtoReflect.Descriptor instead.
 func (*LeasePartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *LeasePartResponse) GetPart() int64 {
@@ -4790,7 +5213,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4802,7 +5225,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4815,7 +5238,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Part) GetPart() int64 {
@@ -4864,7 +5287,7 @@ type ReportPartRequest struct {
 
 func (x *ReportPartRequest) Reset() {
 	*x = ReportPartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4876,7 +5299,7 @@ func (x *ReportPartRequest) String() string {
 func (*ReportPartRequest) ProtoMessage() {}
 
 func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4889,7 +5312,7 @@ func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartRequest.ProtoReflect.Descriptor instead.
 func (*ReportPartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReportPartRequest) GetTransferId() string {
@@ -4921,7 +5344,7 @@ type ReportPartResponse struct {
 
 func (x *ReportPartResponse) Reset() {
 	*x = ReportPartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4933,7 +5356,7 @@ func (x *ReportPartResponse) String() string {
 func (*ReportPartResponse) ProtoMessage() {}
 
 func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4946,7 +5369,7 @@ func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartResponse.ProtoReflect.Descriptor instead.
 func (*ReportPartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 type ListPartsRequest struct {
@@ -4958,7 +5381,7 @@ type ListPartsRequest struct {
 
 func (x *ListPartsRequest) Reset() {
 	*x = ListPartsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5393,7 @@ func (x *ListPartsRequest) String() string {
 func (*ListPartsRequest) ProtoMessage() {}
 
 func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5406,7 @@ func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsRequest.ProtoReflect.Descriptor instead.
 func (*ListPartsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListPartsRequest) GetTransferId() string {
@@ -5008,7 +5431,7 @@ type ListPartsResponse struct {
 
 func (x *ListPartsResponse) Reset() {
 	*x = ListPartsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5020,7 +5443,7 @@ func (x *ListPartsResponse) String() string {
 func (*ListPartsResponse) ProtoMessage() {}
 
 func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5033,7 +5456,7 @@ func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsResponse.ProtoReflect.Descriptor instead.
 func (*ListPartsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListPartsResponse) GetParts() []*Part {
@@ -5088,7 +5511,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5100,7 +5523,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5113,7 +5536,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -5138,7 +5561,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5150,7 +5573,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5163,7 +5586,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -5179,7 +5602,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5191,7 +5614,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5204,7 +5627,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -5251,7 +5674,7 @@ type RecipientState struct {
 
 func (x *RecipientState) Reset() {
 	*x = RecipientState{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5263,7 +5686,7 @@ func (x *RecipientState) String() string {
 func (*RecipientState) ProtoMessage() {}
 
 func (x *RecipientState) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5276,7 +5699,7 @@ func (x *RecipientState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientState.ProtoReflect.Descriptor instead.
 func (*RecipientState) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *RecipientState) GetRecipient() string {
@@ -5329,7 +5752,7 @@ type ListRecipientDutiesRequest struct {
 
 func (x *ListRecipientDutiesRequest) Reset() {
 	*x = ListRecipientDutiesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5341,7 +5764,7 @@ func (x *ListRecipientDutiesRequest) String() string {
 func (*ListRecipientDutiesRequest) ProtoMessage() {}
 
 func (x *ListRecipientDutiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5354,7 +5777,7 @@ func (x *ListRecipientDutiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientDutiesRequest.ProtoReflect.Descriptor instead.
 func (*ListRecipientDutiesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 type ListRecipientDutiesResponse struct {
@@ -5366,7 +5789,7 @@ type ListRecipientDutiesResponse struct {
 
 func (x *ListRecipientDutiesResponse) Reset() {
 	*x = ListRecipientDutiesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5378,7 +5801,7 @@ func (x *ListRecipientDutiesResponse) String() string {
 func (*ListRecipientDutiesResponse) ProtoMessage() {}
 
 func (x *ListRecipientDutiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5391,7 +5814,7 @@ func (x *ListRecipientDutiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientDutiesResponse.ProtoReflect.Descriptor instead.
 func (*ListRecipientDutiesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListRecipientDutiesResponse) GetRecipients() []*RecipientDuties {
@@ -5416,7 +5839,7 @@ type RecipientDuties struct {
 
 func (x *RecipientDuties) Reset() {
 	*x = RecipientDuties{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5428,7 +5851,7 @@ func (x *RecipientDuties) String() string {
 func (*RecipientDuties) ProtoMessage() {}
 
 func (x *RecipientDuties) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5441,7 +5864,7 @@ func (x *RecipientDuties) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientDuties.ProtoReflect.Descriptor instead.
 func (*RecipientDuties) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RecipientDuties) GetRecipient() string {
@@ -5496,7 +5919,7 @@ type TellRecipientRequest struct {
 
 func (x *TellRecipientRequest) Reset() {
 	*x = TellRecipientRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5508,7 +5931,7 @@ func (x *TellRecipientRequest) String() string {
 func (*TellRecipientRequest) ProtoMessage() {}
 
 func (x *TellRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5521,7 +5944,7 @@ func (x *TellRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TellRecipientRequest.ProtoReflect.Descriptor instead.
 func (*TellRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *TellRecipientRequest) GetRecipient() string {
@@ -5547,7 +5970,7 @@ type TellRecipientResponse struct {
 
 func (x *TellRecipientResponse) Reset() {
 	*x = TellRecipientResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5559,7 +5982,7 @@ func (x *TellRecipientResponse) String() string {
 func (*TellRecipientResponse) ProtoMessage() {}
 
 func (x *TellRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5572,7 +5995,7 @@ func (x *TellRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TellRecipientResponse.ProtoReflect.Descriptor instead.
 func (*TellRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *TellRecipientResponse) GetNotifications() []*Notification {
@@ -5594,7 +6017,7 @@ type Notification struct {
 
 func (x *Notification) Reset() {
 	*x = Notification{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5606,7 +6029,7 @@ func (x *Notification) String() string {
 func (*Notification) ProtoMessage() {}
 
 func (x *Notification) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5619,7 +6042,7 @@ func (x *Notification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notification.ProtoReflect.Descriptor instead.
 func (*Notification) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Notification) GetId() string {
@@ -5654,7 +6077,7 @@ type AcknowledgeLetterRequest struct {
 
 func (x *AcknowledgeLetterRequest) Reset() {
 	*x = AcknowledgeLetterRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5666,7 +6089,7 @@ func (x *AcknowledgeLetterRequest) String() string {
 func (*AcknowledgeLetterRequest) ProtoMessage() {}
 
 func (x *AcknowledgeLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5679,7 +6102,7 @@ func (x *AcknowledgeLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeLetterRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeLetterRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *AcknowledgeLetterRequest) GetRecipient() string {
@@ -5712,7 +6135,7 @@ type AcknowledgeLetterResponse struct {
 
 func (x *AcknowledgeLetterResponse) Reset() {
 	*x = AcknowledgeLetterResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5724,7 +6147,7 @@ func (x *AcknowledgeLetterResponse) String() string {
 func (*AcknowledgeLetterResponse) ProtoMessage() {}
 
 func (x *AcknowledgeLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5737,7 +6160,7 @@ func (x *AcknowledgeLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeLetterResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeLetterResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *AcknowledgeLetterResponse) GetPeople() int64 {
@@ -5758,7 +6181,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5770,7 +6193,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5783,7 +6206,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -5816,7 +6239,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5828,7 +6251,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5841,7 +6264,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -5877,7 +6300,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5889,7 +6312,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5902,7 +6325,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *Record) GetKnown() bool {
@@ -6039,7 +6462,7 @@ type ShownEntry struct {
 
 func (x *ShownEntry) Reset() {
 	*x = ShownEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6051,7 +6474,7 @@ func (x *ShownEntry) String() string {
 func (*ShownEntry) ProtoMessage() {}
 
 func (x *ShownEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6064,7 +6487,7 @@ func (x *ShownEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
 func (*ShownEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
@@ -6127,7 +6550,7 @@ type GuardianEntry struct {
 
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6139,7 +6562,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6152,7 +6575,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -6229,7 +6652,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6241,7 +6664,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6254,7 +6677,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -6289,7 +6712,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6301,7 +6724,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6314,7 +6737,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *Relation) GetAccount() string {
@@ -6349,7 +6772,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6361,7 +6784,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6374,7 +6797,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *Grant) GetAccount() string {
@@ -6416,7 +6839,7 @@ type ConsentEntry struct {
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6428,7 +6851,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6441,7 +6864,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -6526,7 +6949,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6538,7 +6961,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6551,7 +6974,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -6604,7 +7027,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6616,7 +7039,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6629,7 +7052,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -6743,7 +7166,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6755,7 +7178,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6768,7 +7191,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -6817,7 +7240,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6829,7 +7252,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6842,7 +7265,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *Interaction) GetKind() string {
@@ -6878,7 +7301,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6890,7 +7313,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6903,7 +7326,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -6943,7 +7366,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6955,7 +7378,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6968,7 +7391,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -6989,7 +7412,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7001,7 +7424,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7014,7 +7437,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -7048,7 +7471,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7060,7 +7483,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7073,7 +7496,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -7100,7 +7523,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7112,7 +7535,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7125,7 +7548,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -7151,7 +7574,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7163,7 +7586,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7176,7 +7599,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -7196,7 +7619,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7208,7 +7631,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7221,7 +7644,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -7248,7 +7671,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7260,7 +7683,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7273,7 +7696,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -7298,7 +7721,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7310,7 +7733,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7323,7 +7746,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
 }
 
 type ListRequestsResponse struct {
@@ -7335,7 +7758,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7347,7 +7770,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7360,7 +7783,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -7381,7 +7804,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7393,7 +7816,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7406,7 +7829,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -7440,7 +7863,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7452,7 +7875,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7465,7 +7888,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -7490,7 +7913,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7502,7 +7925,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7515,7 +7938,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{115}
 }
 
 type FetchRecordRequest struct {
@@ -7529,7 +7952,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7541,7 +7964,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7554,7 +7977,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -7587,7 +8010,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7599,7 +8022,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7612,7 +8035,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -7632,7 +8055,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7644,7 +8067,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7657,7 +8080,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -7684,7 +8107,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7696,7 +8119,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7709,7 +8132,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -7736,7 +8159,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7748,7 +8171,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7761,7 +8184,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -7789,7 +8212,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7801,7 +8224,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7814,7 +8237,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -7851,7 +8274,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7863,7 +8286,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7876,7 +8299,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{115}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -7926,7 +8349,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7938,7 +8361,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7951,7 +8374,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{116}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -8247,7 +8670,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06recent\x18\x03 \x01(\v2\x19.maodian.store.v1.PersonsR\x06recent\"L\n" +
 	"\aPersons\x12#\n" +
 	"\rnon_sensitive\x18\x01 \x01(\x03R\fnonSensitive\x12\x1c\n" +
-	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xda\a\n" +
+	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xfa\a\n" +
 	"\fTransferSpec\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x12\n" +
@@ -8282,7 +8705,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x11foreign_authority\x18\x17 \x01(\bR\x10foreignAuthority\x12\x1a\n" +
 	"\bapproval\x18\x18 \x01(\tR\bapproval\x12\x1b\n" +
 	"\tonward_to\x18\x19 \x03(\tR\bonwardTo\x12%\n" +
-	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\"\x85\x01\n" +
+	"\x0eretention_days\x18\x1a \x01(\x03R\rretentionDays\x12\x1e\n" +
+	"\n" +
+	"aggregates\x18\x1b \x03(\tR\n" +
+	"aggregates\"\x85\x01\n" +
 	"\x16DeclareTransferRequest\x122\n" +
 	"\x04spec\x18\x01 \x01(\v2\x1e.maodian.store.v1.TransferSpecR\x04spec\x127\n" +
 	"\telsewhere\x18\x02 \x01(\v2\x19.maodian.store.v1.PersonsR\telsewhere\"Q\n" +
@@ -8292,7 +8718,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\"M\n" +
 	"\x13GetTransferResponse\x126\n" +
-	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\xc3\x02\n" +
+	"\btransfer\x18\x01 \x01(\v2\x1a.maodian.store.v1.TransferR\btransfer\"\x80\x03\n" +
 	"\bTransfer\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x14\n" +
@@ -8302,7 +8728,16 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\rnewly_counted\x18\x05 \x01(\tR\fnewlyCounted\x126\n" +
 	"\bexcluded\x18\x06 \x03(\v2\x1a.maodian.store.v1.ExcludedR\bexcluded\x126\n" +
 	"\bmanifest\x18\a \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\x12\x1a\n" +
-	"\bdecision\x18\b \x01(\tR\bdecision\"M\n" +
+	"\bdecision\x18\b \x01(\tR\bdecision\x12;\n" +
+	"\breleased\x18\t \x03(\v2\x1f.maodian.store.v1.ReleasedTableR\breleased\"\x94\x01\n" +
+	"\rReleasedTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05cells\x18\x02 \x01(\x03R\x05cells\x12\x1e\n" +
+	"\n" +
+	"suppressed\x18\x03 \x01(\x03R\n" +
+	"suppressed\x129\n" +
+	"\n" +
+	"counted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcountedAt\"M\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
@@ -8436,7 +8871,34 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x125\n" +
 	"\brefusals\x18\x02 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x129\n" +
 	"\n" +
-	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"E\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\";\n" +
+	"\x18ReleaseAggregatesRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\"\x9c\x02\n" +
+	"\x19ReleaseAggregatesResponse\x125\n" +
+	"\brefusals\x18\x01 \x03(\v2\x19.maodian.store.v1.RefusalR\brefusals\x128\n" +
+	"\x06tables\x18\x02 \x03(\v2 .maodian.store.v1.AggregateTableR\x06tables\x129\n" +
+	"\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12!\n" +
+	"\flease_millis\x18\x04 \x01(\x05R\vleaseMillis\x12\x1a\n" +
+	"\bdecision\x18\x05 \x01(\tR\bdecision\x12\x14\n" +
+	"\x05rules\x18\x06 \x01(\tR\x05rules\"\xb6\x01\n" +
+	"\x0eAggregateTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"dimensions\x18\x02 \x03(\tR\n" +
+	"dimensions\x125\n" +
+	"\x05cells\x18\x03 \x03(\v2\x1f.maodian.store.v1.AggregateCellR\x05cells\x129\n" +
+	"\n" +
+	"counted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tcountedAt\";\n" +
+	"\rAggregateCell\x12\x12\n" +
+	"\x04keys\x18\x01 \x03(\tR\x04keys\x12\x16\n" +
+	"\x06people\x18\x02 \x01(\x03R\x06people\"r\n" +
+	"\x17FinishAggregatesRequest\x12\x1f\n" +
+	"\vtransfer_id\x18\x01 \x01(\tR\n" +
+	"transferId\x126\n" +
+	"\bmanifest\x18\x02 \x01(\v2\x1a.maodian.store.v1.ManifestR\bmanifest\"\x1a\n" +
+	"\x18FinishAggregatesResponse\"E\n" +
 	"\x10LeasePartRequest\x12\x1f\n" +
 	"\vtransfer_id\x18\x01 \x01(\tR\n" +
 	"transferId\x12\x10\n" +
@@ -8725,7 +9187,10 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\n" +
 	"ReportPart\x12#.maodian.store.v1.ReportPartRequest\x1a$.maodian.store.v1.ReportPartResponse\x12T\n" +
 	"\tListParts\x12\".maodian.store.v1.ListPartsRequest\x1a#.maodian.store.v1.ListPartsResponse\x12c\n" +
-	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xaf\x06\n" +
+	"\x0eFinishTransfer\x12'.maodian.store.v1.FinishTransferRequest\x1a(.maodian.store.v1.FinishTransferResponse2\xeb\x01\n" +
+	"\x10AggregateService\x12l\n" +
+	"\x11ReleaseAggregates\x12*.maodian.store.v1.ReleaseAggregatesRequest\x1a+.maodian.store.v1.ReleaseAggregatesResponse\x12i\n" +
+	"\x10FinishAggregates\x12).maodian.store.v1.FinishAggregatesRequest\x1a*.maodian.store.v1.FinishAggregatesResponse2\xaf\x06\n" +
 	"\x0eOfficerService\x12]\n" +
 	"\fListRequests\x12%.maodian.store.v1.ListRequestsRequest\x1a&.maodian.store.v1.ListRequestsResponse\x12`\n" +
 	"\rAnswerRequest\x12&.maodian.store.v1.AnswerRequestRequest\x1a'.maodian.store.v1.AnswerRequestResponse\x12Z\n" +
@@ -8748,7 +9213,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 128)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 135)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                      // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                      // 1: maodian.store.v1.Policy
@@ -8785,135 +9250,142 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*GetTransferRequest)(nil),          // 32: maodian.store.v1.GetTransferRequest
 	(*GetTransferResponse)(nil),         // 33: maodian.store.v1.GetTransferResponse
 	(*Transfer)(nil),                    // 34: maodian.store.v1.Transfer
-	(*Refusal)(nil),                     // 35: maodian.store.v1.Refusal
-	(*Manifest)(nil),                    // 36: maodian.store.v1.Manifest
-	(*RecordEventRequest)(nil),          // 37: maodian.store.v1.RecordEventRequest
-	(*SubscriptionAnswer)(nil),          // 38: maodian.store.v1.SubscriptionAnswer
-	(*RecordEventResponse)(nil),         // 39: maodian.store.v1.RecordEventResponse
-	(*GetPreferencesRequest)(nil),       // 40: maodian.store.v1.GetPreferencesRequest
-	(*GetPreferencesResponse)(nil),      // 41: maodian.store.v1.GetPreferencesResponse
-	(*Choice)(nil),                      // 42: maodian.store.v1.Choice
-	(*RecordShownRequest)(nil),          // 43: maodian.store.v1.RecordShownRequest
-	(*RecordShownResponse)(nil),         // 44: maodian.store.v1.RecordShownResponse
-	(*RecordChoicesRequest)(nil),        // 45: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),       // 46: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),          // 47: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),         // 48: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),      // 49: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),     // 50: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),       // 51: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),      // 52: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),                // 53: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),               // 54: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                      // 55: maodian.store.v1.Permit
-	(*ReportRequest)(nil),               // 56: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                     // 57: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),              // 58: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),            // 59: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                    // 60: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),           // 61: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),        // 62: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),       // 63: maodian.store.v1.StartTransferResponse
-	(*LeasePartRequest)(nil),            // 64: maodian.store.v1.LeasePartRequest
-	(*LeasePartResponse)(nil),           // 65: maodian.store.v1.LeasePartResponse
-	(*Part)(nil),                        // 66: maodian.store.v1.Part
-	(*ReportPartRequest)(nil),           // 67: maodian.store.v1.ReportPartRequest
-	(*ReportPartResponse)(nil),          // 68: maodian.store.v1.ReportPartResponse
-	(*ListPartsRequest)(nil),            // 69: maodian.store.v1.ListPartsRequest
-	(*ListPartsResponse)(nil),           // 70: maodian.store.v1.ListPartsResponse
-	(*FinishTransferRequest)(nil),       // 71: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),      // 72: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),               // 73: maodian.store.v1.RequestCounts
-	(*RecipientState)(nil),              // 74: maodian.store.v1.RecipientState
-	(*ListRecipientDutiesRequest)(nil),  // 75: maodian.store.v1.ListRecipientDutiesRequest
-	(*ListRecipientDutiesResponse)(nil), // 76: maodian.store.v1.ListRecipientDutiesResponse
-	(*RecipientDuties)(nil),             // 77: maodian.store.v1.RecipientDuties
-	(*TellRecipientRequest)(nil),        // 78: maodian.store.v1.TellRecipientRequest
-	(*TellRecipientResponse)(nil),       // 79: maodian.store.v1.TellRecipientResponse
-	(*Notification)(nil),                // 80: maodian.store.v1.Notification
-	(*AcknowledgeLetterRequest)(nil),    // 81: maodian.store.v1.AcknowledgeLetterRequest
-	(*AcknowledgeLetterResponse)(nil),   // 82: maodian.store.v1.AcknowledgeLetterResponse
-	(*GetRecordRequest)(nil),            // 83: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),           // 84: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                      // 85: maodian.store.v1.Record
-	(*ShownEntry)(nil),                  // 86: maodian.store.v1.ShownEntry
-	(*GuardianEntry)(nil),               // 87: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),                // 88: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                    // 89: maodian.store.v1.Relation
-	(*Grant)(nil),                       // 90: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),                // 91: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),                // 92: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                    // 93: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),                // 94: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),                 // 95: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),        // 96: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),       // 97: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),          // 98: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),         // 99: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),           // 100: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),          // 101: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),          // 102: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),         // 103: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),         // 104: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),        // 105: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),                 // 106: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),        // 107: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),       // 108: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),          // 109: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),         // 110: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),         // 111: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),        // 112: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),         // 113: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),              // 114: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),             // 115: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),        // 116: maodian.store.v1.ImportPeopleResponse
-	nil,                                 // 117: maodian.store.v1.Notice.RightsEntry
-	nil,                                 // 118: maodian.store.v1.Notice.RefusalEntry
-	nil,                                 // 119: maodian.store.v1.Notice.MethodEntry
-	nil,                                 // 120: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                                 // 121: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                                 // 122: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                                 // 123: maodian.store.v1.Notice.StoragePlaceTextEntry
-	nil,                                 // 124: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                                 // 125: maodian.store.v1.Purpose.NecessityEntry
-	nil,                                 // 126: maodian.store.v1.Purpose.ImpactEntry
-	nil,                                 // 127: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),       // 128: google.protobuf.Timestamp
+	(*ReleasedTable)(nil),               // 35: maodian.store.v1.ReleasedTable
+	(*Refusal)(nil),                     // 36: maodian.store.v1.Refusal
+	(*Manifest)(nil),                    // 37: maodian.store.v1.Manifest
+	(*RecordEventRequest)(nil),          // 38: maodian.store.v1.RecordEventRequest
+	(*SubscriptionAnswer)(nil),          // 39: maodian.store.v1.SubscriptionAnswer
+	(*RecordEventResponse)(nil),         // 40: maodian.store.v1.RecordEventResponse
+	(*GetPreferencesRequest)(nil),       // 41: maodian.store.v1.GetPreferencesRequest
+	(*GetPreferencesResponse)(nil),      // 42: maodian.store.v1.GetPreferencesResponse
+	(*Choice)(nil),                      // 43: maodian.store.v1.Choice
+	(*RecordShownRequest)(nil),          // 44: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),         // 45: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),        // 46: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),       // 47: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),          // 48: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),         // 49: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),      // 50: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),     // 51: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),       // 52: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),      // 53: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),                // 54: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),               // 55: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                      // 56: maodian.store.v1.Permit
+	(*ReportRequest)(nil),               // 57: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                     // 58: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),              // 59: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),            // 60: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                    // 61: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),           // 62: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),        // 63: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),       // 64: maodian.store.v1.StartTransferResponse
+	(*ReleaseAggregatesRequest)(nil),    // 65: maodian.store.v1.ReleaseAggregatesRequest
+	(*ReleaseAggregatesResponse)(nil),   // 66: maodian.store.v1.ReleaseAggregatesResponse
+	(*AggregateTable)(nil),              // 67: maodian.store.v1.AggregateTable
+	(*AggregateCell)(nil),               // 68: maodian.store.v1.AggregateCell
+	(*FinishAggregatesRequest)(nil),     // 69: maodian.store.v1.FinishAggregatesRequest
+	(*FinishAggregatesResponse)(nil),    // 70: maodian.store.v1.FinishAggregatesResponse
+	(*LeasePartRequest)(nil),            // 71: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),           // 72: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                        // 73: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),           // 74: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),          // 75: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),            // 76: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),           // 77: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),       // 78: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),      // 79: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),               // 80: maodian.store.v1.RequestCounts
+	(*RecipientState)(nil),              // 81: maodian.store.v1.RecipientState
+	(*ListRecipientDutiesRequest)(nil),  // 82: maodian.store.v1.ListRecipientDutiesRequest
+	(*ListRecipientDutiesResponse)(nil), // 83: maodian.store.v1.ListRecipientDutiesResponse
+	(*RecipientDuties)(nil),             // 84: maodian.store.v1.RecipientDuties
+	(*TellRecipientRequest)(nil),        // 85: maodian.store.v1.TellRecipientRequest
+	(*TellRecipientResponse)(nil),       // 86: maodian.store.v1.TellRecipientResponse
+	(*Notification)(nil),                // 87: maodian.store.v1.Notification
+	(*AcknowledgeLetterRequest)(nil),    // 88: maodian.store.v1.AcknowledgeLetterRequest
+	(*AcknowledgeLetterResponse)(nil),   // 89: maodian.store.v1.AcknowledgeLetterResponse
+	(*GetRecordRequest)(nil),            // 90: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),           // 91: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                      // 92: maodian.store.v1.Record
+	(*ShownEntry)(nil),                  // 93: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),               // 94: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),                // 95: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                    // 96: maodian.store.v1.Relation
+	(*Grant)(nil),                       // 97: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),                // 98: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),                // 99: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                    // 100: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),                // 101: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),                 // 102: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),        // 103: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),       // 104: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),          // 105: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),         // 106: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),           // 107: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),          // 108: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),          // 109: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),         // 110: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),         // 111: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),        // 112: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),                 // 113: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),        // 114: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),       // 115: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),          // 116: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),         // 117: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),         // 118: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),        // 119: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),         // 120: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),              // 121: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),             // 122: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),        // 123: maodian.store.v1.ImportPeopleResponse
+	nil,                                 // 124: maodian.store.v1.Notice.RightsEntry
+	nil,                                 // 125: maodian.store.v1.Notice.RefusalEntry
+	nil,                                 // 126: maodian.store.v1.Notice.MethodEntry
+	nil,                                 // 127: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                                 // 128: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                                 // 129: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                                 // 130: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                                 // 131: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                                 // 132: maodian.store.v1.Purpose.NecessityEntry
+	nil,                                 // 133: maodian.store.v1.Purpose.ImpactEntry
+	nil,                                 // 134: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),       // 135: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	128, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	135, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	117, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	118, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	124, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	125, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	119, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	120, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	121, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	122, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	123, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
-	124, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	125, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	126, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	127, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	128, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	128, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	128, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	128, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	128, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	126, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	127, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	128, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	129, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	130, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	131, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	132, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	133, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	134, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	135, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	135, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	135, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	135, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	135, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	128, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	73,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	74,  // 30: maodian.store.v1.GetStatusResponse.recipients:type_name -> maodian.store.v1.RecipientState
-	128, // 31: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	128, // 32: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	135, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	80,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	81,  // 30: maodian.store.v1.GetStatusResponse.recipients:type_name -> maodian.store.v1.RecipientState
+	135, // 31: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	135, // 32: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17,  // 33: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22,  // 34: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22,  // 35: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
@@ -8921,153 +9393,165 @@ var file_maodian_store_v1_store_proto_depIdxs = []int32{
 	29,  // 37: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	28,  // 38: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
 	28,  // 39: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
-	128, // 40: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	128, // 41: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	135, // 40: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	135, // 41: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
 	29,  // 42: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
 	28,  // 43: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
 	34,  // 44: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
 	34,  // 45: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	35,  // 46: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	36,  // 46: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
 	23,  // 47: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 48: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	128, // 49: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	38,  // 50: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 51: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 52: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	42,  // 53: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 54: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	42,  // 55: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	55,  // 56: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	128, // 57: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	57,  // 58: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	60,  // 59: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	35,  // 60: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	128, // 61: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
-	66,  // 62: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
-	66,  // 63: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	23,  // 64: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
-	36,  // 65: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	128, // 66: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	128, // 67: maodian.store.v1.RecipientState.next_due:type_name -> google.protobuf.Timestamp
-	77,  // 68: maodian.store.v1.ListRecipientDutiesResponse.recipients:type_name -> maodian.store.v1.RecipientDuties
-	128, // 69: maodian.store.v1.RecipientDuties.next_due:type_name -> google.protobuf.Timestamp
-	80,  // 70: maodian.store.v1.TellRecipientResponse.notifications:type_name -> maodian.store.v1.Notification
-	128, // 71: maodian.store.v1.Notification.since:type_name -> google.protobuf.Timestamp
-	85,  // 72: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 73: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	128, // 74: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	128, // 75: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	88,  // 76: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	89,  // 77: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	90,  // 78: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	91,  // 79: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	92,  // 80: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	93,  // 81: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	94,  // 82: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	95,  // 83: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	87,  // 84: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	86,  // 85: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	128, // 86: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	128, // 87: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	128, // 88: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	128, // 89: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	128, // 90: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	128, // 91: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	128, // 92: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	128, // 93: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	128, // 94: maodian.store.v1.PassedOn.told:type_name -> google.protobuf.Timestamp
-	128, // 95: maodian.store.v1.PassedOn.acknowledged:type_name -> google.protobuf.Timestamp
-	128, // 96: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	128, // 97: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	128, // 98: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	128, // 99: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	85,  // 100: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	94,  // 101: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	106, // 102: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	94,  // 103: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	85,  // 104: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	114, // 105: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	115, // 106: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	128, // 107: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 108: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 109: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 110: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 111: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 112: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 113: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 114: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 115: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 116: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	37,  // 117: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	40,  // 118: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	43,  // 119: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	45,  // 120: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	83,  // 121: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	96,  // 122: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	98,  // 123: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	102, // 124: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	47,  // 125: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	49,  // 126: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	51,  // 127: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	100, // 128: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	53,  // 129: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	56,  // 130: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	59,  // 131: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	62,  // 132: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	64,  // 133: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	67,  // 134: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	69,  // 135: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	71,  // 136: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	104, // 137: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	107, // 138: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	109, // 139: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	111, // 140: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	113, // 141: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	75,  // 142: maodian.store.v1.OfficerService.ListRecipientDuties:input_type -> maodian.store.v1.ListRecipientDutiesRequest
-	78,  // 143: maodian.store.v1.OfficerService.TellRecipient:input_type -> maodian.store.v1.TellRecipientRequest
-	81,  // 144: maodian.store.v1.OfficerService.AcknowledgeLetter:input_type -> maodian.store.v1.AcknowledgeLetterRequest
-	12,  // 145: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 146: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 147: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 148: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 149: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 150: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 151: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 152: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 153: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	39,  // 154: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	41,  // 155: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	44,  // 156: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	46,  // 157: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	84,  // 158: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	97,  // 159: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	99,  // 160: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	103, // 161: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	48,  // 162: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	50,  // 163: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	52,  // 164: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	101, // 165: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	54,  // 166: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	58,  // 167: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	61,  // 168: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	63,  // 169: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	65,  // 170: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	68,  // 171: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	70,  // 172: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	72,  // 173: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	105, // 174: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	108, // 175: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	110, // 176: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	112, // 177: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	116, // 178: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	76,  // 179: maodian.store.v1.OfficerService.ListRecipientDuties:output_type -> maodian.store.v1.ListRecipientDutiesResponse
-	79,  // 180: maodian.store.v1.OfficerService.TellRecipient:output_type -> maodian.store.v1.TellRecipientResponse
-	82,  // 181: maodian.store.v1.OfficerService.AcknowledgeLetter:output_type -> maodian.store.v1.AcknowledgeLetterResponse
-	145, // [145:182] is the sub-list for method output_type
-	108, // [108:145] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	37,  // 48: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	35,  // 49: maodian.store.v1.Transfer.released:type_name -> maodian.store.v1.ReleasedTable
+	135, // 50: maodian.store.v1.ReleasedTable.counted_at:type_name -> google.protobuf.Timestamp
+	135, // 51: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	39,  // 52: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 53: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	43,  // 54: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	43,  // 55: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 56: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	43,  // 57: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	56,  // 58: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	135, // 59: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	58,  // 60: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	61,  // 61: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	36,  // 62: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	135, // 63: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	36,  // 64: maodian.store.v1.ReleaseAggregatesResponse.refusals:type_name -> maodian.store.v1.Refusal
+	67,  // 65: maodian.store.v1.ReleaseAggregatesResponse.tables:type_name -> maodian.store.v1.AggregateTable
+	135, // 66: maodian.store.v1.ReleaseAggregatesResponse.started_at:type_name -> google.protobuf.Timestamp
+	68,  // 67: maodian.store.v1.AggregateTable.cells:type_name -> maodian.store.v1.AggregateCell
+	135, // 68: maodian.store.v1.AggregateTable.counted_at:type_name -> google.protobuf.Timestamp
+	37,  // 69: maodian.store.v1.FinishAggregatesRequest.manifest:type_name -> maodian.store.v1.Manifest
+	73,  // 70: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	73,  // 71: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	23,  // 72: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
+	37,  // 73: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	135, // 74: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	135, // 75: maodian.store.v1.RecipientState.next_due:type_name -> google.protobuf.Timestamp
+	84,  // 76: maodian.store.v1.ListRecipientDutiesResponse.recipients:type_name -> maodian.store.v1.RecipientDuties
+	135, // 77: maodian.store.v1.RecipientDuties.next_due:type_name -> google.protobuf.Timestamp
+	87,  // 78: maodian.store.v1.TellRecipientResponse.notifications:type_name -> maodian.store.v1.Notification
+	135, // 79: maodian.store.v1.Notification.since:type_name -> google.protobuf.Timestamp
+	92,  // 80: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 81: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	135, // 82: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	135, // 83: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	95,  // 84: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	96,  // 85: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	97,  // 86: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	98,  // 87: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	99,  // 88: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	100, // 89: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	101, // 90: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	102, // 91: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	94,  // 92: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	93,  // 93: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	135, // 94: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	135, // 95: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	135, // 96: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	135, // 97: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	135, // 98: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	135, // 99: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	135, // 100: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	135, // 101: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	135, // 102: maodian.store.v1.PassedOn.told:type_name -> google.protobuf.Timestamp
+	135, // 103: maodian.store.v1.PassedOn.acknowledged:type_name -> google.protobuf.Timestamp
+	135, // 104: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	135, // 105: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	135, // 106: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	135, // 107: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	92,  // 108: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	101, // 109: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	113, // 110: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	101, // 111: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	92,  // 112: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	121, // 113: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	122, // 114: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	135, // 115: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 116: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 117: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 118: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 119: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 120: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 121: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 122: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	30,  // 123: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	32,  // 124: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	38,  // 125: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	41,  // 126: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	44,  // 127: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	46,  // 128: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	90,  // 129: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	103, // 130: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	105, // 131: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	109, // 132: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	48,  // 133: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	50,  // 134: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	52,  // 135: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	107, // 136: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	54,  // 137: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	57,  // 138: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	60,  // 139: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	63,  // 140: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	71,  // 141: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	74,  // 142: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	76,  // 143: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	78,  // 144: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	65,  // 145: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
+	69,  // 146: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
+	111, // 147: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	114, // 148: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	116, // 149: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	118, // 150: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	120, // 151: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	82,  // 152: maodian.store.v1.OfficerService.ListRecipientDuties:input_type -> maodian.store.v1.ListRecipientDutiesRequest
+	85,  // 153: maodian.store.v1.OfficerService.TellRecipient:input_type -> maodian.store.v1.TellRecipientRequest
+	88,  // 154: maodian.store.v1.OfficerService.AcknowledgeLetter:input_type -> maodian.store.v1.AcknowledgeLetterRequest
+	12,  // 155: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 156: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 157: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 158: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 159: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 160: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 161: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	31,  // 162: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	33,  // 163: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	40,  // 164: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	42,  // 165: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	45,  // 166: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	47,  // 167: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	91,  // 168: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	104, // 169: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	106, // 170: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	110, // 171: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	49,  // 172: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	51,  // 173: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	53,  // 174: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	108, // 175: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	55,  // 176: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	59,  // 177: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	62,  // 178: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	64,  // 179: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	72,  // 180: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	75,  // 181: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	77,  // 182: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	79,  // 183: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	66,  // 184: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
+	70,  // 185: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
+	112, // 186: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	115, // 187: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	117, // 188: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	119, // 189: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	123, // 190: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	83,  // 191: maodian.store.v1.OfficerService.ListRecipientDuties:output_type -> maodian.store.v1.ListRecipientDutiesResponse
+	86,  // 192: maodian.store.v1.OfficerService.TellRecipient:output_type -> maodian.store.v1.TellRecipientResponse
+	89,  // 193: maodian.store.v1.OfficerService.AcknowledgeLetter:output_type -> maodian.store.v1.AcknowledgeLetterResponse
+	155, // [155:194] is the sub-list for method output_type
+	116, // [116:155] is the sub-list for method input_type
+	116, // [116:116] is the sub-list for extension type_name
+	116, // [116:116] is the sub-list for extension extendee
+	0,   // [0:116] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -9081,9 +9565,9 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   128,
+			NumMessages:   135,
 			NumExtensions: 0,
-			NumServices:   5,
+			NumServices:   6,
 		},
 		GoTypes:           file_maodian_store_v1_store_proto_goTypes,
 		DependencyIndexes: file_maodian_store_v1_store_proto_depIdxs,

@@ -56,6 +56,8 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AgeRecipient
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AggregateName
+  scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.AssessmentOutcome
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Attestation
@@ -187,6 +189,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransferSpec
   map:
     fields:
+    - name: aggregates
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.AggregateName
+          elementRelationship: associative
     - name: categories
       type:
         list:
@@ -253,6 +261,14 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataTransferStatus
   map:
     fields:
+    - name: aggregates
+      type:
+        list:
+          elementType:
+            namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.ReleasedAggregate
+          elementRelationship: associative
+          keys:
+          - name
     - name: completionTime
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -938,6 +954,21 @@ var schemaYAML = typed.YAMLObject(`types:
           keys:
           - type
     - name: observedGeneration
+      type:
+        scalar: numeric
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ReleasedAggregate
+  map:
+    fields:
+    - name: cells
+      type:
+        scalar: numeric
+    - name: countedTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: name
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.AggregateName
+    - name: suppressed
       type:
         scalar: numeric
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.RequestState

@@ -32,6 +32,8 @@ const (
 	DispatchServiceName = "maodian.store.v1.DispatchService"
 	// TransferServiceName is the fully-qualified name of the TransferService service.
 	TransferServiceName = "maodian.store.v1.TransferService"
+	// AggregateServiceName is the fully-qualified name of the AggregateService service.
+	AggregateServiceName = "maodian.store.v1.AggregateService"
 	// OfficerServiceName is the fully-qualified name of the OfficerService service.
 	OfficerServiceName = "maodian.store.v1.OfficerService"
 )
@@ -126,6 +128,12 @@ const (
 	// TransferServiceFinishTransferProcedure is the fully-qualified name of the TransferService's
 	// FinishTransfer RPC.
 	TransferServiceFinishTransferProcedure = "/maodian.store.v1.TransferService/FinishTransfer"
+	// AggregateServiceReleaseAggregatesProcedure is the fully-qualified name of the AggregateService's
+	// ReleaseAggregates RPC.
+	AggregateServiceReleaseAggregatesProcedure = "/maodian.store.v1.AggregateService/ReleaseAggregates"
+	// AggregateServiceFinishAggregatesProcedure is the fully-qualified name of the AggregateService's
+	// FinishAggregates RPC.
+	AggregateServiceFinishAggregatesProcedure = "/maodian.store.v1.AggregateService/FinishAggregates"
 	// OfficerServiceListRequestsProcedure is the fully-qualified name of the OfficerService's
 	// ListRequests RPC.
 	OfficerServiceListRequestsProcedure = "/maodian.store.v1.OfficerService/ListRequests"
@@ -1256,6 +1264,116 @@ func (UnimplementedTransferServiceHandler) ListParts(context.Context, *v1.ListPa
 
 func (UnimplementedTransferServiceHandler) FinishTransfer(context.Context, *v1.FinishTransferRequest) (*v1.FinishTransferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.TransferService.FinishTransfer is not implemented"))
+}
+
+// AggregateServiceClient is a client for the maodian.store.v1.AggregateService service.
+type AggregateServiceClient interface {
+	// ReleaseAggregates decides again, counts, and tells what may be told. It writes down what it
+	// tells before it does: a second call tells the same.
+	ReleaseAggregates(context.Context, *v1.ReleaseAggregatesRequest) (*v1.ReleaseAggregatesResponse, error)
+	// FinishAggregates records the manifest.
+	FinishAggregates(context.Context, *v1.FinishAggregatesRequest) (*v1.FinishAggregatesResponse, error)
+}
+
+// NewAggregateServiceClient constructs a client for the maodian.store.v1.AggregateService service.
+// By default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped
+// responses, and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewAggregateServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) AggregateServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	aggregateServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("AggregateService").Methods()
+	return &aggregateServiceClient{
+		releaseAggregates: connect.NewClient[v1.ReleaseAggregatesRequest, v1.ReleaseAggregatesResponse](
+			httpClient,
+			baseURL+AggregateServiceReleaseAggregatesProcedure,
+			connect.WithSchema(aggregateServiceMethods.ByName("ReleaseAggregates")),
+			connect.WithClientOptions(opts...),
+		),
+		finishAggregates: connect.NewClient[v1.FinishAggregatesRequest, v1.FinishAggregatesResponse](
+			httpClient,
+			baseURL+AggregateServiceFinishAggregatesProcedure,
+			connect.WithSchema(aggregateServiceMethods.ByName("FinishAggregates")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// aggregateServiceClient implements AggregateServiceClient.
+type aggregateServiceClient struct {
+	releaseAggregates *connect.Client[v1.ReleaseAggregatesRequest, v1.ReleaseAggregatesResponse]
+	finishAggregates  *connect.Client[v1.FinishAggregatesRequest, v1.FinishAggregatesResponse]
+}
+
+// ReleaseAggregates calls maodian.store.v1.AggregateService.ReleaseAggregates.
+func (c *aggregateServiceClient) ReleaseAggregates(ctx context.Context, req *v1.ReleaseAggregatesRequest) (*v1.ReleaseAggregatesResponse, error) {
+	response, err := c.releaseAggregates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// FinishAggregates calls maodian.store.v1.AggregateService.FinishAggregates.
+func (c *aggregateServiceClient) FinishAggregates(ctx context.Context, req *v1.FinishAggregatesRequest) (*v1.FinishAggregatesResponse, error) {
+	response, err := c.finishAggregates.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AggregateServiceHandler is an implementation of the maodian.store.v1.AggregateService service.
+type AggregateServiceHandler interface {
+	// ReleaseAggregates decides again, counts, and tells what may be told. It writes down what it
+	// tells before it does: a second call tells the same.
+	ReleaseAggregates(context.Context, *v1.ReleaseAggregatesRequest) (*v1.ReleaseAggregatesResponse, error)
+	// FinishAggregates records the manifest.
+	FinishAggregates(context.Context, *v1.FinishAggregatesRequest) (*v1.FinishAggregatesResponse, error)
+}
+
+// NewAggregateServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewAggregateServiceHandler(svc AggregateServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	aggregateServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("AggregateService").Methods()
+	aggregateServiceReleaseAggregatesHandler := connect.NewUnaryHandlerSimple(
+		AggregateServiceReleaseAggregatesProcedure,
+		svc.ReleaseAggregates,
+		connect.WithSchema(aggregateServiceMethods.ByName("ReleaseAggregates")),
+		connect.WithHandlerOptions(opts...),
+	)
+	aggregateServiceFinishAggregatesHandler := connect.NewUnaryHandlerSimple(
+		AggregateServiceFinishAggregatesProcedure,
+		svc.FinishAggregates,
+		connect.WithSchema(aggregateServiceMethods.ByName("FinishAggregates")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/maodian.store.v1.AggregateService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case AggregateServiceReleaseAggregatesProcedure:
+			aggregateServiceReleaseAggregatesHandler.ServeHTTP(w, r)
+		case AggregateServiceFinishAggregatesProcedure:
+			aggregateServiceFinishAggregatesHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedAggregateServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedAggregateServiceHandler struct{}
+
+func (UnimplementedAggregateServiceHandler) ReleaseAggregates(context.Context, *v1.ReleaseAggregatesRequest) (*v1.ReleaseAggregatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.AggregateService.ReleaseAggregates is not implemented"))
+}
+
+func (UnimplementedAggregateServiceHandler) FinishAggregates(context.Context, *v1.FinishAggregatesRequest) (*v1.FinishAggregatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.AggregateService.FinishAggregates is not implemented"))
 }
 
 // OfficerServiceClient is a client for the maodian.store.v1.OfficerService service.

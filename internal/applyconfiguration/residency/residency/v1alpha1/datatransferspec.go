@@ -14,8 +14,8 @@ import (
 // DataTransferSpecApplyConfiguration represents a declarative configuration of the DataTransferSpec type for use
 // with apply.
 //
-// DataTransferSpec is one request to send records out. It never changes: another request is
-// another object.
+// DataTransferSpec is one request to send records, or counts, out. It never changes: another
+// request is another object.
 type DataTransferSpecApplyConfiguration struct {
 	// storeRef names the ConsentStore that holds the records.
 	StoreRef *metav1alpha1.LocalObjectReference `json:"storeRef,omitempty"`
@@ -27,10 +27,13 @@ type DataTransferSpecApplyConfiguration struct {
 	LegalBasis *residencyv1alpha1.LegalBasis `json:"legalBasis,omitempty"`
 	// categories lists the kinds of data that leave.
 	Categories []residencyv1alpha1.DataCategory `json:"categories,omitempty"`
-	// fields lists the fields of each record that leave; nothing else does.
+	// fields lists the fields of each record that leave; nothing else does. Unset means that no
+	// record leaves.
 	Fields []residencyv1alpha1.FieldName `json:"fields,omitempty"`
+	// aggregates lists the tables of counts that leave instead of records. Unset means none.
+	Aggregates []residencyv1alpha1.AggregateName `json:"aggregates,omitempty"`
 	// maxPersons is the largest number of people whose records may leave. It decides the
-	// mechanism, so that leaving people out cannot slip under a threshold.
+	// mechanism, so that leaving people out cannot slip under a threshold. Only with fields.
 	MaxPersons *int64 `json:"maxPersons,omitempty"`
 	// necessity says why the recipient needs these data. Unset refuses the transfer.
 	Necessity *string `json:"necessity,omitempty"`
@@ -116,6 +119,16 @@ func (b *DataTransferSpecApplyConfiguration) WithCategories(values ...residencyv
 func (b *DataTransferSpecApplyConfiguration) WithFields(values ...residencyv1alpha1.FieldName) *DataTransferSpecApplyConfiguration {
 	for i := range values {
 		b.Fields = append(b.Fields, values[i])
+	}
+	return b
+}
+
+// WithAggregates adds the given value to the Aggregates field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Aggregates field.
+func (b *DataTransferSpecApplyConfiguration) WithAggregates(values ...residencyv1alpha1.AggregateName) *DataTransferSpecApplyConfiguration {
+	for i := range values {
+		b.Aggregates = append(b.Aggregates, values[i])
 	}
 	return b
 }

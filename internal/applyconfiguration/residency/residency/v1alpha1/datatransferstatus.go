@@ -46,6 +46,8 @@ type DataTransferStatusApplyConfiguration struct {
 	PersonsCounted *metav1alpha1.PeopleCount `json:"personsCounted,omitempty"`
 	// excluded says how many people were left out for which reason.
 	Excluded []metav1alpha1.ReasonCount `json:"excluded,omitempty"`
+	// aggregates tells how much of each table of counts left.
+	Aggregates []ReleasedAggregateApplyConfiguration `json:"aggregates,omitempty"`
 	// manifest describes what was written.
 	Manifest *TransferManifestApplyConfiguration `json:"manifest,omitempty"`
 	// startTime is when the Job was created.
@@ -179,6 +181,19 @@ func (b *DataTransferStatusApplyConfiguration) WithPersonsCounted(value metav1al
 func (b *DataTransferStatusApplyConfiguration) WithExcluded(values ...metav1alpha1.ReasonCount) *DataTransferStatusApplyConfiguration {
 	for i := range values {
 		b.Excluded = append(b.Excluded, values[i])
+	}
+	return b
+}
+
+// WithAggregates adds the given value to the Aggregates field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Aggregates field.
+func (b *DataTransferStatusApplyConfiguration) WithAggregates(values ...*ReleasedAggregateApplyConfiguration) *DataTransferStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithAggregates")
+		}
+		b.Aggregates = append(b.Aggregates, *values[i])
 	}
 	return b
 }
