@@ -82,7 +82,7 @@ func (s *story) transfers(ctx context.Context) error {
 		return errStory
 	}
 	for _, tell := range []func(context.Context) error{
-		func(ctx context.Context) error { return s.arrived(ctx, done) }, s.tier, s.killed, s.stopped, s.held,
+		func(ctx context.Context) error { return s.arrived(ctx, done) }, s.counts, s.tier, s.killed, s.stopped, s.held,
 	} {
 		if err := tell(ctx); err != nil {
 			return err
