@@ -14,6 +14,23 @@ import (
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 )
 
+// counted is what a table's numbers are like.
+type counted struct {
+	told, hidden int
+	bad          []string // about few people, or not rounded
+}
+
+func (c *counted) take(number string) {
+	if number == "" {
+		c.hidden++
+		return
+	}
+	c.told++
+	if n, err := strconv.Atoi(number); err != nil || n < subject.Few || n%10 != 0 {
+		c.bad = append(c.bad, number)
+	}
+}
+
 // counts lets numbers leave, which is what head office mostly needs.
 func (s *story) counts(ctx context.Context) error {
 	if err := s.apply(ctx, s.sample("63-aggregates.yaml")); err != nil {
@@ -30,7 +47,7 @@ func (s *story) counts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told, hidden, bad := 0, 0, []string{}
+	var c counted
 	for _, object := range slices.Sorted(maps.Keys(objects)) {
 		if !strings.HasPrefix(object, "cn/"+name+"/") || !strings.HasSuffix(object, ".csv") {
 			continue
@@ -40,19 +57,11 @@ func (s *story) counts(ctx context.Context) error {
 			return fmt.Errorf("read %s: %w", object, err)
 		}
 		for _, r := range rows[1:] {
-			text := r[len(r)-1]
-			if text == "" {
-				hidden++
-				continue
-			}
-			told++
-			if n, err := strconv.Atoi(text); err != nil || n < subject.Few || n%10 != 0 {
-				bad = append(bad, strings.Join(r, ","))
-			}
 			s.report.say("%s %s", strings.TrimSuffix(path.Base(object), ".csv"), strings.Join(r, " "))
+			c.take(r[len(r)-1])
 		}
 	}
-	s.report.hold(fmt.Sprintf("%d numbers arrived, each rounded to tens and about 20 people or more; %d are hidden", told, hidden), told > 0 && hidden > 0 && len(bad) == 0, strings.Join(bad, "; "))
+	s.report.hold(fmt.Sprintf("%d numbers arrived, each rounded to tens and about 20 people or more; %d are hidden", c.told, c.hidden), c.told > 0 && c.hidden > 0 && c.bad == nil, strings.Join(c.bad, "; "))
 	s.report.check("people whose records left with them", t.Status.Persons, "")
 	return nil
 }

@@ -15,8 +15,6 @@ import (
 	"log/slog"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"github.com/maodian-dev/maodian/internal/dataplane/transfer"
 	"github.com/maodian-dev/maodian/internal/domain/aggregate"
 	"github.com/maodian-dev/maodian/internal/identity"
@@ -25,9 +23,6 @@ import (
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
-
-// patience bounds how long a Job waits for a store that is away, a second each.
-const patience = 60
 
 // people is the column of the numbers.
 const people = "people"
@@ -67,7 +62,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
 	j := &Job{
-		Config: cfg, Store: client.Aggregate, Bucket: bucket, Encoding: encoding, Clock: time.Now, Wait: wait,
+		Config: cfg, Store: client.Aggregate, Bucket: bucket, Encoding: encoding, Clock: time.Now, Wait: storeclient.Wait,
 		Log: slog.Default().With("transfer", cfg.TransferID),
 	}
 	return j.Run(ctx)
@@ -77,7 +72,7 @@ func Run(ctx context.Context, cfg Config) error {
 // an error the Job runs again, is told the same, and writes it under the same names.
 func (j *Job) Run(ctx context.Context) error {
 	var told *storev1.ReleaseAggregatesResponse
-	err := j.patiently(ctx, func() (err error) {
+	err := storeclient.Patiently(ctx, j.Wait, func() (err error) {
 		told, err = j.Store.ReleaseAggregates(ctx, &storev1.ReleaseAggregatesRequest{TransferId: j.TransferID})
 		return err
 	})
@@ -217,7 +212,7 @@ func (j *Job) put(ctx context.Context, name, contentType string, body []byte) er
 // finish tells the store: the tables have left.
 func (j *Job) finish(ctx context.Context, m written) error {
 	req := &storev1.FinishAggregatesRequest{TransferId: j.TransferID, Manifest: &storev1.Manifest{Object: m.object, Sha256: m.sha256}}
-	err := j.patiently(ctx, func() error {
+	err := storeclient.Patiently(ctx, j.Wait, func() error {
 		_, err := j.Store.FinishAggregates(ctx, req)
 		return err
 	})
@@ -228,32 +223,7 @@ func (j *Job) finish(ctx context.Context, m written) error {
 	return nil
 }
 
-// patiently calls again and again while the store is away.
-func (j *Job) patiently(ctx context.Context, call func() error) error {
-	for try := 1; ; try++ {
-		err := call()
-		if connect.CodeOf(err) != connect.CodeUnavailable || try == patience {
-			return err
-		}
-		if err := j.Wait(ctx, time.Second); err != nil {
-			return err
-		}
-	}
-}
-
 func digest(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:])
-}
-
-// wait pauses, unless the Job is told to end.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

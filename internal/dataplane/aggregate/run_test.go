@@ -22,6 +22,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
+	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
 // began is when the transfer of the ledger started.
@@ -185,7 +186,7 @@ func TestNothingArrives(t *testing.T) {
 		"while the store's view is stale":         {&ledger{errs: []error{stale}}, nil, "PolicyStale"},
 		"after the store's word is over":          {&ledger{lease: time.Millisecond}, nil, "lease of the release is over"},
 		"where the destination does not take it":  {&ledger{}, destination.ErrDenied, "DestinationDenied"},
-		"of a store that stays away for a minute": {&ledger{errs: slices.Repeat([]error{connect.NewError(connect.CodeUnavailable, errors.New("away"))}, patience)}, nil, "away"},
+		"of a store that stays away for a minute": {&ledger{errs: slices.Repeat([]error{connect.NewError(connect.CodeUnavailable, errors.New("away"))}, storeclient.Patience)}, nil, "away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j, b, _ := job(t, "JSONLines", c.ledger)

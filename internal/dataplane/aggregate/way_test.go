@@ -107,7 +107,7 @@ func TestAJobThatIsKilledTellsTheSame(t *testing.T) {
 	for objects := range 4 {
 		j := &Job{
 			Config: cfg, Store: c.Aggregate, Bucket: &breaking{b, objects}, Encoding: encoding,
-			Clock: func() time.Time { return began }, Wait: wait, Log: slog.New(slog.DiscardHandler),
+			Clock: func() time.Time { return began }, Wait: storeclient.Wait, Log: slog.New(slog.DiscardHandler),
 		}
 		if err := j.Run(t.Context()); (objects < 3) != errors.Is(err, destination.ErrUnreachable) {
 			t.Fatalf("after %d objects: %v", objects, err)

@@ -14,8 +14,6 @@ import (
 	"log/slog"
 	"time"
 
-	"connectrpc.com/connect"
-
 	"github.com/maodian-dev/maodian/internal/dataplane/destination"
 	"github.com/maodian-dev/maodian/internal/domain/reason"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -27,8 +25,6 @@ import (
 )
 
 const (
-	// patience bounds how long a Job waits for a store that is away, a second each.
-	patience = 60
 	// partRows bounds what a Job holds at once: some hundred bytes each.
 	partRows = 2000
 	// attempts of one write, with growing pauses, within the lease of a part.
@@ -84,7 +80,7 @@ func Run(ctx context.Context, cfg Config) error {
 	client := storeclient.New(src, cfg.Store)
 	defer client.Close()
 	j := &Job{
-		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: encoding, PartRows: cfg.Limits.People, Clock: time.Now, Wait: wait,
+		Config: cfg, Store: client.Transfer, Bucket: bucket, Encoding: encoding, PartRows: cfg.Limits.People, Clock: time.Now, Wait: storeclient.Wait,
 		Log: slog.Default().With("transfer", cfg.TransferID),
 	}
 	return j.Run(ctx)
@@ -168,7 +164,7 @@ func (j *Job) parts(ctx context.Context) (stopped string, err error) {
 // lease asks for a part, and tells until when it may be written: by our own clock, from
 // before the store counts.
 func (j *Job) lease(ctx context.Context) (p *storev1.LeasePartResponse, until time.Time, err error) {
-	err = j.patiently(ctx, func() error {
+	err = storeclient.Patiently(ctx, j.Wait, func() error {
 		asked := j.Clock()
 		p, err = j.Store.LeasePart(ctx, &storev1.LeasePartRequest{TransferId: j.TransferID, Max: int32(j.PartRows)})
 		until = asked.Add(time.Duration(p.GetLeaseMillis()) * time.Millisecond)
@@ -210,7 +206,7 @@ func (j *Job) write(ctx context.Context, p *storev1.LeasePartResponse, until tim
 }
 
 func (j *Job) report(ctx context.Context, done *storev1.Part, lease int64) error {
-	err := j.patiently(ctx, func() error {
+	err := storeclient.Patiently(ctx, j.Wait, func() error {
 		_, err := j.Store.ReportPart(ctx, &storev1.ReportPartRequest{TransferId: j.TransferID, Part: done, Lease: lease})
 		return err
 	})
@@ -282,7 +278,7 @@ func (j *Job) manifest(ctx context.Context, stopped string) (Manifest, error) {
 
 // written lists the parts that are there, by whichever Job.
 func (j *Job) written(ctx context.Context) (list *storev1.ListPartsResponse, err error) {
-	err = j.patiently(ctx, func() error {
+	err = storeclient.Patiently(ctx, j.Wait, func() error {
 		list, err = j.Store.ListParts(ctx, &storev1.ListPartsRequest{TransferId: j.TransferID})
 		return err
 	})
@@ -297,7 +293,7 @@ func (j *Job) finish(ctx context.Context, m Manifest, body []byte) error {
 	req := &storev1.FinishTransferRequest{TransferId: j.TransferID, Manifest: &storev1.Manifest{
 		Object: j.object("manifest.json"), Sha256: digest(body), Rows: m.Rows, Bytes: m.Bytes, Partial: m.Partial, StoppedBy: m.StoppedBy,
 	}}
-	err := j.patiently(ctx, func() error {
+	err := storeclient.Patiently(ctx, j.Wait, func() error {
 		_, err := j.Store.FinishTransfer(ctx, req)
 		return err
 	})
@@ -309,32 +305,7 @@ func (j *Job) finish(ctx context.Context, m Manifest, body []byte) error {
 	return nil
 }
 
-// patiently calls again and again while the store is away.
-func (j *Job) patiently(ctx context.Context, call func() error) error {
-	for try := 1; ; try++ {
-		err := call()
-		if connect.CodeOf(err) != connect.CodeUnavailable || try == patience {
-			return err
-		}
-		if err := j.Wait(ctx, time.Second); err != nil {
-			return err
-		}
-	}
-}
-
 func digest(body []byte) string {
 	sum := sha256.Sum256(body)
 	return hex.EncodeToString(sum[:])
-}
-
-// wait pauses, unless the Job is told to end.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/store"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
+	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
 const (
@@ -362,7 +363,7 @@ func TestJob_WriteEndsWithTheLease(t *testing.T) {
 			asked := time.Now()
 			slow := &slowBucket{}
 			j := &Job{
-				Store: slowStore{ask: c.ask, life: 20 * time.Second}, Bucket: slow, Encoding: text(JSONLines), Clock: time.Now, Wait: wait,
+				Store: slowStore{ask: c.ask, life: 20 * time.Second}, Bucket: slow, Encoding: text(JSONLines), Clock: time.Now, Wait: storeclient.Wait,
 				Log: slog.New(slog.DiscardHandler),
 			}
 			if err := j.Run(t.Context()); !errors.Is(err, errLeaseOver) {
@@ -398,7 +399,7 @@ func (slowStore) ListParts(context.Context, *storev1.ListPartsRequest) (*storev1
 }
 
 func (s slowStore) LeasePart(ctx context.Context, _ *storev1.LeasePartRequest) (*storev1.LeasePartResponse, error) {
-	return &storev1.LeasePartResponse{Rows: rows(0), LeaseMillis: int32(s.life.Milliseconds())}, wait(ctx, s.ask)
+	return &storev1.LeasePartResponse{Rows: rows(0), LeaseMillis: int32(s.life.Milliseconds())}, storeclient.Wait(ctx, s.ask)
 }
 
 func TestJob_BadRowSendsNothing(t *testing.T) {
@@ -418,7 +419,7 @@ func TestJob_BadRowSendsNothing(t *testing.T) {
 
 func TestJob_StoreThatStaysAwayIsAnError(t *testing.T) {
 	cfg := configured(t)
-	l := &ledger{away: patience + 1}
+	l := &ledger{away: storeclient.Patience + 1}
 	j, _ := job(t, cfg, l)
 	if err := j.Run(t.Context()); connect.CodeOf(err) != connect.CodeUnavailable || l.away != 1 {
 		t.Errorf("%v, %d left", err, l.away)
