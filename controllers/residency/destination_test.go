@@ -156,7 +156,7 @@ func TestAMovedDestinationIsFollowed(t *testing.T) {
 func TestADestinationOnTheNodeIsNone(t *testing.T) {
 	_, ns := transferWorld(t)
 	rig.Create(t, sample(t, "61-transfer-allowed", "TransferMechanism", ns, &residencyv1.TransferMechanism{}))
-	names.set("metadata.example", "169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0")
+	names.set("metadata.example", "169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "0.0.0.0", "100.100.100.200", "fd00:ec2::254")
 	for i, host := range []string{"metadata.example", "169.254.169.254", "127.0.0.1"} {
 		x := sample(t, "61-transfer-allowed", "DataTransfer", ns, &residencyv1.DataTransfer{})
 		x.Name, x.Spec.Destination.S3.Endpoint = fmt.Sprintf("inward-%d", i), "https://"+host

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/envtestrig"
 )
@@ -28,7 +29,30 @@ func ownPolicy(t *testing.T, change func(*residencyv1.ResidencyPolicy)) *residen
 		change(p)
 	}
 	rig.Create(t, p)
+	t.Cleanup(func() { forgetPolicy(t, p.Name) })
 	return p
+}
+
+// forgetPolicy lets go of a policy's namespaces and deletes it with its guard: the API server
+// asks every guard that there is about every request.
+func forgetPolicy(t *testing.T, name string) {
+	t.Helper()
+	ctx, lets := context.Background(), attestor(t)
+	var list corev1.NamespaceList
+	if err := lets.List(ctx, &list, client.MatchingLabels{metav1alpha1.PolicyLabel: name}); err != nil {
+		t.Error(err)
+	}
+	for i := range list.Items {
+		before := list.Items[i].DeepCopy()
+		delete(list.Items[i].Labels, metav1alpha1.PolicyLabel)
+		if err := lets.Patch(ctx, &list.Items[i], client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			t.Error(err)
+		}
+	}
+	p := &residencyv1.ResidencyPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := lets.Delete(ctx, p); err != nil { // gone already; or the manager has not seen yet that it governs nothing, and then it stays
+		t.Log(err)
+	}
 }
 
 func waitPolicy(t *testing.T, p *residencyv1.ResidencyPolicy, check func() error) {

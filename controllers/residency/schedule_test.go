@@ -37,10 +37,21 @@ func newTimetable(t *testing.T, change func(*residencyv1.TransferScheduleSpec)) 
 		change(&x.Spec)
 	}
 	rig.Create(t, x)
-	t.Cleanup(func() { clock.SetTime(now) })
 	s := &timetable{t, x}
+	t.Cleanup(s.end)
 	s.served(nine.Add(-24 * time.Hour))
 	return s
+}
+
+// end takes away what nobody collects here, since it would be looked at for ever.
+func (s *timetable) end() {
+	clock.SetTime(now)
+	ctx := context.Background()
+	err := rig.Client.Delete(ctx, s.TransferSchedule)
+	err = errors.Join(err, rig.Client.DeleteAllOf(ctx, &residencyv1.DataTransfer{}, client.InNamespace(s.Namespace), client.MatchingLabels{residencyv1.ScheduleLabel: s.TransferSchedule.Name}))
+	if err != nil {
+		s.Error(err)
+	}
 }
 
 // served says up to when nothing is due: the API server's clock is not ours.

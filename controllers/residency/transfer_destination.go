@@ -144,13 +144,16 @@ func (r *TransferReconciler) lookup(ctx context.Context, host string) ([]netip.A
 	return outsideOnly(list)
 }
 
-// outsideOnly drops addresses that are the node itself or its link, where metadata services
-// of clouds answer: a name that leads there is no destination.
+// metadata are services of clouds that answer elsewhere than on the node's link.
+var metadata = []netip.Addr{netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("fd00:ec2::254")}
+
+// outsideOnly drops addresses that are the node itself or its link, and those where a cloud
+// tells a node its credentials: a name that leads there is no destination.
 func outsideOnly(list []netip.Addr) ([]netip.Addr, error) {
 	var out []netip.Addr
 	for _, a := range list {
 		a = a.Unmap().WithZone("")
-		if !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
+		if !slices.Contains(metadata, a) && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast() && !a.IsUnspecified() {
 			out = append(out, a)
 		}
 	}

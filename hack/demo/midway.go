@@ -232,3 +232,19 @@ func (s *story) lastWritten(ctx context.Context, transfer string) (last time.Tim
 	})
 	return last, err
 }
+
+// weekly looks at the schedule that asks for the same records every Monday.
+func (s *story) weekly(ctx context.Context) error {
+	t := &residencyv1.TransferSchedule{}
+	err := s.until(ctx, "the schedule", podTimeout, func(ctx context.Context) (bool, string, error) {
+		err := s.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "leads-to-zurich-weekly"}, t)
+		ready, text := condition(t.Status.Conditions, "Ready")
+		return ready == "True", text, err
+	})
+	if err != nil {
+		return err
+	}
+	next := t.Status.NextScheduleTime.UTC()
+	s.report.check("leads-to-zurich-weekly asks again, decided anew, on "+next.Format("2 January")+" at", next.Format("Monday 15:04 UTC"), "Monday 01:00 UTC")
+	return nil
+}

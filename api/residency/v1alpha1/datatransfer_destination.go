@@ -24,10 +24,13 @@ const (
 // +kubebuilder:validation:Pattern=`^age1[02-9ac-hj-np-z]+$`
 type AgeRecipient string
 
-// CIDR is a network in the form of RFC 4632, as 203.0.113.0/24.
+// CIDR is a network in the form of RFC 4632, as 203.0.113.0/24. It is one that a destination
+// may lie in, so neither half of the internet nor the node's own.
 // +kubebuilder:validation:MinLength=4
 // +kubebuilder:validation:MaxLength=43
 // +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="must be a network, as 203.0.113.0/24"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self) || cidr(self).prefixLength() >= (cidr(self).ip().family() == 4 ? 12 : 28)",message="must be at most a /12 of IPv4 or a /28 of IPv6: name the destination's networks, not the internet"
+// +kubebuilder:validation:XValidation:rule="!isCIDR(self) || !['127.0.0.1','169.254.169.254','100.100.100.200','::1','fe80::1'].exists(a, cidr(self).containsIP(a))",message="must not hold the node itself, or where a cloud tells a node its credentials"
 type CIDR string
 
 // SSHHostKey is a public key of an SSH server, as `ssh-keyscan` prints it, without the host.
