@@ -12,8 +12,8 @@ const ScheduleLabel = "residency.maodian.dev/transfer-schedule"
 // TransferScheduleSpec says when a transfer is asked for again. Each time is another
 // DataTransfer, decided anew; nothing is carried over from the one before.
 type TransferScheduleSpec struct {
-	// schedule is when, in the five fields of cron: minute, hour, day of month, month, day of
-	// week. At most once an hour.
+	// schedule is when, in the five fields of cron: minute, hour, day of the month, name or number
+	// of the month, day of the week. At most once an hour.
 	// +required
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=128

@@ -11,8 +11,8 @@ package v1alpha1
 // TransferScheduleSpec says when a transfer is asked for again. Each time is another
 // DataTransfer, decided anew; nothing is carried over from the one before.
 type TransferScheduleSpecApplyConfiguration struct {
-	// schedule is when, in the five fields of cron: minute, hour, day of month, month, day of
-	// week. At most once an hour.
+	// schedule is when, in the five fields of cron: minute, hour, day of the month, name or number
+	// of the month, day of the week. At most once an hour.
 	Schedule *string `json:"schedule,omitempty"`
 	// timeZone is the name of the zone that schedule is read in. Unset means Asia/Shanghai.
 	TimeZone *string `json:"timeZone,omitempty"`
