@@ -129,7 +129,7 @@ func (s *transferScope) observe(x *storev1.Transfer, now time.Time) *conditions.
 		return s.refuse(explainStore(s.pack(), x.GetRefusals()), now)
 	}
 	if gather.JobFailed(s.job) {
-		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why", s.job.Name)
+		return conditions.Stall(metav1alpha1.ReasonFailed, "Job %s gave up; its pod's log tells why. What it reserved of the year is free when this DataTransfer is deleted", s.job.Name)
 	}
 	if x.GetState() == stateStarted {
 		o := conditions.Ready(residencyv1.ReasonTransferring, s.leaving())

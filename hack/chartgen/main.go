@@ -1,5 +1,5 @@
 // Command chartgen writes the parts of charts/maodian that must not drift from config/:
-// the CRDs, behind crds.enabled and with Helm's keep policy, and the manager's roles.
+// the CRDs, behind crds.enabled and with Helm's keep policy, the manager's roles, and the advice on transfers.
 // Run it from the repository's root; `make generate` does, and `make verify` compares.
 package main
 
@@ -64,7 +64,12 @@ func run(config, templates string) error {
 	if err != nil {
 		return fmt.Errorf("read the prober's rights: %w", err)
 	}
+	advice, err := os.ReadFile(filepath.Join(config, "admission", "transfer-advice.yaml"))
+	if err != nil {
+		return fmt.Errorf("read the advice: %w", err)
+	}
 	return errors.Join(
+		write(filepath.Join(templates, "transfer-advice.yaml"), head+string(advice)),
 		write(filepath.Join(templates, "role.yaml"), text),
 		write(filepath.Join(templates, "prober.yaml"), head+strings.ReplaceAll(string(prober), "namespace: maodian-system", "namespace: {{ .Release.Namespace }}")))
 }
