@@ -28,29 +28,8 @@ func main() {
 }
 
 func run(config, templates string) error {
-	old, err := filepath.Glob(filepath.Join(templates, "crd-*.yaml"))
-	if err != nil {
-		return fmt.Errorf("find old CRDs: %w", err)
-	}
-	for _, f := range old {
-		if err := os.Remove(f); err != nil {
-			return fmt.Errorf("remove old CRD: %w", err)
-		}
-	}
-	crds, err := filepath.Glob(filepath.Join(config, "crd", "bases", "*.yaml"))
-	if err != nil || len(crds) == 0 {
-		return fmt.Errorf("find CRDs in %s: %w", config, err)
-	}
-	for _, f := range crds {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			return fmt.Errorf("read CRD: %w", err)
-		}
-		plural, _ := strings.CutSuffix(filepath.Base(f), ".yaml")
-		_, plural, _ = strings.Cut(plural, "_")
-		if err := write(filepath.Join(templates, "crd-"+plural+".yaml"), crd(string(text))); err != nil {
-			return err
-		}
+	if err := crds(config, templates); err != nil {
+		return err
 	}
 	role, err := os.ReadFile(filepath.Join(config, "rbac", "role.yaml"))
 	if err != nil {
@@ -72,6 +51,35 @@ func run(config, templates string) error {
 		write(filepath.Join(templates, "transfer-advice.yaml"), head+string(advice)),
 		write(filepath.Join(templates, "role.yaml"), text),
 		write(filepath.Join(templates, "prober.yaml"), head+strings.ReplaceAll(string(prober), "namespace: maodian-system", "namespace: {{ .Release.Namespace }}")))
+}
+
+// crds writes a template for each CRD, and removes those of kinds that are no more.
+func crds(config, templates string) error {
+	old, err := filepath.Glob(filepath.Join(templates, "crd-*.yaml"))
+	if err != nil {
+		return fmt.Errorf("find old CRDs: %w", err)
+	}
+	for _, f := range old {
+		if err := os.Remove(f); err != nil {
+			return fmt.Errorf("remove old CRD: %w", err)
+		}
+	}
+	bases, err := filepath.Glob(filepath.Join(config, "crd", "bases", "*.yaml"))
+	if err != nil || len(bases) == 0 {
+		return fmt.Errorf("find CRDs in %s: %w", config, err)
+	}
+	for _, f := range bases {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("read CRD: %w", err)
+		}
+		plural, _ := strings.CutSuffix(filepath.Base(f), ".yaml")
+		_, plural, _ = strings.Cut(plural, "_")
+		if err := write(filepath.Join(templates, "crd-"+plural+".yaml"), crd(string(text))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // crd wraps a CRD in its switch, escapes what Helm would take for a template of its own,
