@@ -286,8 +286,8 @@ func TestACampaignNeedsWhatItRefersTo(t *testing.T) {
 		ns := brand(t, "10.2.0.8")
 		cs := &residencyv1.ConsentStore{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "brand-store"}}
 		readyStore(t, cs, conditions.NotReady(residencyv1.ReasonStoreUnreachable, "by hand"))
-		envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { // the controller's view must be as new
-			_, err := get(ctx, cs)
+		envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error { // a campaign that begins by an older view is followed
+			err := seen.Get(ctx, client.ObjectKeyFromObject(cs), cs)
 			return errors.Join(err, envtestrig.Says(cs.Status.Conditions, "Ready", "False", string(residencyv1.ReasonStoreUnreachable)))
 		})
 		says(t, campaignIn(t, ns, nil), campaignConditions, "Ready", "Unknown", metav1alpha1.ReasonWaitingForStore)

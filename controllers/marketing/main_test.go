@@ -41,8 +41,12 @@ func TestMain(m *testing.M) {
 
 func frozen() clock.PassiveClock { return clocktesting.NewFakePassiveClock(now) }
 
+// seen reads what the controllers see, which may be older than what the API server has.
+var seen client.Reader
+
 func wire(r *envtestrig.Rig, m ctrl.Manager) error {
 	c := m.GetClient()
+	seen = c
 	return marketing.SetupWithManager(m, marketing.Deps{
 		Client: c, Scheme: r.Scheme, Clock: frozen(), Stores: stores, Gateways: gateways,
 		Issuer:   issuing.Issuer{Client: c, SystemNamespace: envtestrig.SystemNamespace, Clock: frozen()},
