@@ -27,6 +27,8 @@ func TestConfig_Validate(t *testing.T) {
 		"a prefix without a last slash": {func(c *Config) { c.S3.Prefix = "cn" }, "ConfigInvalid"},
 		"a prefix that climbs":          {func(c *Config) { c.S3.Prefix = "cn/../" }, "ConfigInvalid"},
 		"a prefix from the root":        {func(c *Config) { c.S3.Prefix = "/cn/" }, "ConfigInvalid"},
+		"a pinned address":              {func(c *Config) { c.Addresses = []string{"203.0.113.7", "2001:db8::7"} }, ""},
+		"a name for an address":         {func(c *Config) { c.Addresses = []string{"s3.example"} }, "ConfigInvalid"},
 		"another type":                  {func(c *Config) { c.Type = "FTP" }, "DestinationUnsupported"},
 
 		"an endpoint":                {func(c *Config) { c.Type = TypeHTTPS }, ""},

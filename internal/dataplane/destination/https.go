@@ -79,11 +79,11 @@ func signingKey(dir string) (ed25519.PrivateKey, error) {
 	if block == nil {
 		return nil, bad
 	}
-	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		return nil, bad
 	}
-	key, ok := any.(ed25519.PrivateKey)
+	key, ok := parsed.(ed25519.PrivateKey)
 	if !ok {
 		return nil, bad
 	}

@@ -132,6 +132,11 @@ func (e *recipient) check(r *http.Request, body []byte) error {
 
 func reach(t *testing.T, e *recipient, attempts int) (Destination, *httptest.Server) {
 	t.Helper()
+	return reachAt(t, e, attempts, func(*Config) {})
+}
+
+func reachAt(t *testing.T, e *recipient, attempts int, change func(*Config)) (Destination, *httptest.Server) {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +149,7 @@ func reach(t *testing.T, e *recipient, attempts int) (Destination, *httptest.Ser
 		t.Fatal(err)
 	}
 	cfg := Config{Type: TypeHTTPS, HTTPS: HTTPS{URL: srv.URL + "/in/", KeyID: "maodian-2026"}}
+	change(&cfg)
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -214,5 +220,21 @@ func TestHTTPS_NobodyThere(t *testing.T) {
 	cancel(cause)
 	if err := d.Put(ctx, "a", "text/plain", nil); !errors.Is(err, cause) {
 		t.Errorf("%v, want the end of the lease", err)
+	}
+}
+
+// TestOnlyThePinnedAddressesAreReached: whatever the name says, and whether or not it has an answer.
+func TestOnlyThePinnedAddressesAreReached(t *testing.T) {
+	e := &recipient{}
+	elsewhere, _ := reachAt(t, e, 1, func(c *Config) { c.Addresses = []string{"127.0.0.2"} })
+	if err := elsewhere.Put(t.Context(), "a", "text/plain", nil); !errors.Is(err, ErrUnreachable) || e.seen != 0 {
+		t.Errorf("%v, %d requests at an address that is not pinned", err, e.seen)
+	}
+	named, _ := reachAt(t, e, 1, func(c *Config) { // the certificate of the server is of this name, too
+		c.HTTPS.URL = strings.Replace(c.HTTPS.URL, "127.0.0.1", "example.com", 1)
+		c.Addresses = []string{"127.0.0.2", "127.0.0.1"}
+	})
+	if err := named.Put(t.Context(), "a", "text/plain", nil); err != nil || e.seen != 1 {
+		t.Errorf("%v, %d requests at the second address", err, e.seen)
 	}
 }

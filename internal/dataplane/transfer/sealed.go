@@ -28,7 +28,7 @@ func newSealed(e Encoding, keys []string) (sealed, error) {
 
 // Encode renders a part and encrypts it.
 func (s sealed) Encode(fields []string, rows [][]byte) ([]byte, error) {
-	clear, err := s.Encoding.Encode(fields, rows)
+	plain, err := s.Encoding.Encode(fields, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s sealed) Encode(fields []string, rows [][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
-	if _, err := w.Write(clear); err != nil {
+	if _, err := w.Write(plain); err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
 	if err := w.Close(); err != nil {
