@@ -66,10 +66,7 @@ func (r *PolicyReconciler) Reconcile(ctx context.Context, p *residencyv1.Residen
 	}
 	res, err := applying.End(ctx, r.reporter(), applying.Report[*residencyv1.ResidencyPolicy]{
 		Before: before, After: p, Conditions: &p.Status.Conditions, Observed: &p.Status.ObservedGeneration,
-		Outcome: outcome, Err: err, Wait: s.wait(),
-		Events: func(before, after *residencyv1.ResidencyPolicy) []applying.Event {
-			return append(policyEvents(before, after), s.told...)
-		},
+		Outcome: outcome, Err: err, Wait: s.wait(), Done: s.done, Events: policyEvents,
 	})
 	if _, told := s.unusable(); told {
 		return res, err // somebody must edit something: trying again would not help

@@ -101,7 +101,7 @@ func (r *PolicyReconciler) repair(ctx context.Context, s *policyScope) error {
 		}
 	}
 	if evicted > 0 {
-		s.told = append(s.told, applying.Warning(residencyv1.ReasonPodsEvicted, "Evict", "%d pods evicted from nodes that are outside: %s", evicted, strings.Join(from, ", ")))
+		s.done = append(s.done, applying.Warning(residencyv1.ReasonPodsEvicted, "Evict", "%d pods evicted from nodes that are outside: %s", evicted, strings.Join(from, ", ")))
 	}
 	return errors.Join(errs...)
 }
@@ -121,7 +121,7 @@ func (r *PolicyReconciler) cordon(ctx context.Context, s *policyScope, name stri
 		return fmt.Errorf("cordon node: %w", err)
 	}
 	r.keep(ctx, Entry{EvidenceCordoned, s.policy.Name, placement.Object{Kind: placement.Node, Name: name}, at.reason, s.now})
-	s.told = append(s.told, applying.Warning(residencyv1.ReasonNodeCordoned, "Cordon", "node %s is outside (%s) and was closed to new pods; open it when it is inside again", name, at.reason))
+	s.done = append(s.done, applying.Warning(residencyv1.ReasonNodeCordoned, "Cordon", "node %s is outside (%s) and was closed to new pods; open it when it is inside again", name, at.reason))
 	return nil
 }
 

@@ -58,7 +58,7 @@ type policyScope struct {
 	stranded map[string]*strandedNode  // by name; filled only where the policy asks for repair
 	blocked  map[placement.Object]bool // pods that a disruption budget keeps
 	stale    bool                      // a pod was not as the cache says: look again
-	told     []applying.Event
+	done     []applying.Event
 }
 
 func (r *PolicyReconciler) gather(ctx context.Context, s *policyScope) error {

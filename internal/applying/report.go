@@ -34,6 +34,10 @@ type Report[T client.Object] struct {
 	Err           error               // what nobody expected
 	Wait          time.Duration       // when to look again; zero means not by itself
 
+	// Done is what was done to other objects: it is told even where the status could not be
+	// written, for the next look finds it done and would not tell.
+	Done []Event
+
 	// Events compares the two; nil tells nothing.
 	Events func(before, after T) []Event
 }
@@ -49,6 +53,7 @@ func End[T client.Object](ctx context.Context, w Reporter, r Report[T]) (ctrl.Re
 		*r.Observed = generation
 		r.Outcome.Write(r.Conditions, generation, now)
 	}
+	w.tell(r.After, r.Done)
 	retry, err := Status(ctx, w.Client, r.Before, r.After)
 	if err == nil && retry == 0 && r.Events != nil {
 		w.tell(r.After, r.Events(r.Before, r.After))

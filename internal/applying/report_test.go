@@ -29,6 +29,7 @@ type desk struct {
 	t        *testing.T
 	store    *residencyv1.ConsentStore
 	recorder *events.FakeRecorder
+	done     []applying.Event
 	applying.Reporter
 }
 
@@ -60,7 +61,7 @@ func (d *desk) end(o *conditions.Outcome, err error) (ctrl.Result, error) {
 	before := d.store.DeepCopy()
 	return applying.End(d.t.Context(), d.Reporter, applying.Report[*residencyv1.ConsentStore]{
 		Before: before, After: d.store, Conditions: &d.store.Status.Conditions, Observed: &d.store.Status.ObservedGeneration,
-		Outcome: o, Err: err, Wait: time.Minute, Events: readiness,
+		Outcome: o, Err: err, Wait: time.Minute, Done: d.done, Events: readiness,
 	})
 }
 
@@ -112,6 +113,26 @@ func TestAStatusThatIsNotWrittenTellsNothing(t *testing.T) {
 	}
 	if got := d.told(); len(got) != 0 {
 		t.Errorf("told %v", got)
+	}
+}
+
+// The next look finds it done, and would have nothing to tell.
+func TestWhatWasDoneIsToldThoughTheStatusIsNotWritten(t *testing.T) {
+	d := newDesk(t)
+	d.done = []applying.Event{applying.Warning("PodsEvicted", "Evict", "1 pod")}
+	const want = "Warning PodsEvicted 1 pod"
+	if _, err := d.end(nil, errors.New("half done")); err == nil {
+		t.Error("no error")
+	}
+	if got := d.told(); len(got) != 2 || got[0] != want {
+		t.Errorf("beside an error: told %v", got)
+	}
+	d.store.ResourceVersion = "1" // somebody was faster
+	if _, err := d.end(conditions.Done("Fine", ""), nil); err != nil {
+		t.Error(err)
+	}
+	if got := d.told(); len(got) != 1 || got[0] != want {
+		t.Errorf("beside a conflict: told %v", got)
 	}
 }
 
