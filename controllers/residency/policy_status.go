@@ -142,12 +142,17 @@ func guardMessage(err error) string {
 }
 
 // counters asks the stores of the governed namespaces how many people's records left. A
-// store that does not answer keeps the number that was known.
+// store that does not answer keeps the number that was known. Stores that count together are
+// counted by the first of them.
 func (r *PolicyReconciler) counters(ctx context.Context, s *policyScope) []residencyv1.TransferCounter {
 	known := s.policy.Status.TransferCounters
 	var answers []*storev1.GetStatusResponse
+	counted := map[string]bool{}
 	for i := range s.stores {
 		cs := &s.stores[i]
+		if counted[cs.Namespace+"/"+cs.Name] {
+			continue
+		}
 		if !conditions.True(cs.Status.Conditions, metav1alpha1.ConditionReady, cs.Generation) {
 			return known
 		}
@@ -155,6 +160,13 @@ func (r *PolicyReconciler) counters(ctx context.Context, s *policyScope) []resid
 		if err != nil {
 			ctrl.LoggerFrom(ctx).V(2).Info("Store did not tell its counters", "reason", err.Error())
 			return known
+		}
+		if beyond, err := gather.Elsewhere(ctx, r.Stores, cs); err == nil {
+			a.NonSensitivePersons = plus(a.GetNonSensitivePersons(), beyond.NonSensitive)
+			a.SensitivePersons = plus(a.GetSensitivePersons(), beyond.Sensitive)
+			for _, with := range cs.Status.Counting.With {
+				counted[with] = true
+			}
 		}
 		if a.GetYear() >= 2000 {
 			answers = append(answers, a)
@@ -229,6 +241,14 @@ func total(numbers []string) metav1alpha1.PeopleCount {
 		return metav1alpha1.PeopleCount("<" + strconv.Itoa(subject.Few))
 	}
 	return metav1alpha1.PeopleCount(strconv.FormatInt(sum, 10))
+}
+
+// plus adds people whom others have counted; nobody adds nothing.
+func plus(own string, beyond int64) string {
+	if beyond == 0 {
+		return own
+	}
+	return string(total([]string{own, strconv.FormatInt(beyond, 10)}))
 }
 
 // storeStatus asks one store.

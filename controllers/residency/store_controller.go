@@ -47,6 +47,7 @@ type storeScope struct {
 	nodes  []corev1.Node
 	volume *corev1.PersistentVolume
 	answer *storev1.GetStatusResponse // nil: the store did not answer
+	peers  []desired.StorePeer        // with which people are counted together
 
 	placed        *conditions.Outcome // nil: every link of the chain is inside
 	volumeTrouble *conditions.Outcome // nil: the claim is as the spec and the policy want it
@@ -79,7 +80,7 @@ func (r *StoreReconciler) run(ctx context.Context, s *storeScope) (*conditions.O
 	if outcome, err := through(ctx, s, r.gather, r.check); outcome != nil || err != nil {
 		return outcome, err
 	}
-	trouble, err := through(ctx, s, r.ensureKey, r.ensureClaim, r.ensureCertificates, r.applyChildren)
+	trouble, err := through(ctx, s, r.ensureKey, r.ensureClaim, r.ensureCertificates, r.ensureCounting, r.applyChildren)
 	s.troubled = trouble != nil || err != nil
 	if s.troubled && !s.runs() {
 		return trouble, err

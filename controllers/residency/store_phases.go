@@ -187,6 +187,7 @@ func (r *StoreReconciler) input(s *storeScope, ledger string, create bool) (desi
 	}
 	return desired.StoreInput{
 		Owner: owner, Placement: gather.Placement(s.policy), Platform: r.Platform, StorageClass: s.store.Spec.Storage.StorageClassName, Size: size,
+		CountingSecret: s.store.Spec.Counting.KeySecretRef.Name, Peers: s.peers,
 		KeySecret: s.store.Spec.Encryption.KeySecretRef.Name, Algorithm: string(s.store.Spec.Encryption.Algorithm), LedgerID: ledger, CreateLedger: create,
 	}, nil
 }
@@ -233,6 +234,7 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 		Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes, VerifierKey: s.answer.GetVerifierKey(), Checkpoint: s.answer.GetCheckpoint(),
 	}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
+	cs.Status.Counting.KeyID = s.answer.GetCountingKeyId()
 	r.tellRequests(s)
 	r.tellRecipients(s)
 	cs.Status.Notice = takenNotice(s.answer)

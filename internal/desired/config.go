@@ -26,6 +26,9 @@ type (
 		KeyFile      string         `json:"keyFile"`
 		Algorithm    string         `json:"algorithm"`
 		TLS          identity.Files `json:"tls"`
+
+		CountingKeyFile string `json:"countingKeyFile,omitempty"`
+		PeersDir        string `json:"peersDir,omitempty"`
 	}
 
 	gatewayConfig struct {

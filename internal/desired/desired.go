@@ -111,6 +111,8 @@ const (
 	configPath      = "/etc/maodian/config"
 	tlsPath         = "/etc/maodian/tls"
 	keyPath         = "/etc/maodian/key"
+	countingPath    = "/etc/maodian/counting"
+	peersPath       = "/etc/maodian/peers"
 	credentialsPath = "/etc/maodian/credentials"
 	caPath          = "/etc/maodian/ca"
 	dataPath        = "/var/lib/maodian"

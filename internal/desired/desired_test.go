@@ -39,6 +39,12 @@ func children(t *testing.T) map[string][]runtime.ApplyConfiguration {
 		Size: resource.MustParse("1Gi"), KeySecret: "brand-store-key", Algorithm: "AES256GCM", LedgerID: "l-1", CreateLedger: true,
 	})
 	add("store", store, err)
+	counting, err := StoreChildren(StoreInput{
+		Owner: owner("ConsentStore", "brand-store"), Placement: at, Platform: platform, StorageClass: "cn-mainland-local",
+		Size: resource.MustParse("1Gi"), KeySecret: "brand-store-key", Algorithm: "AES256GCM", LedgerID: "l-1",
+		CountingSecret: "counting", Peers: []StorePeer{{"outlet-cn", "outlet-store"}},
+	})
+	add("store-counting", counting, err)
 	gateway, err := GatewayChildren(GatewayInput{
 		Owner: owner("WeChatAccount", "brand"), Placement: at, Platform: platform, CIDRs: cidrs, Store: "brand-store", AppID: "wx0123456789abcdef",
 		Hosts: []string{"sh.api.weixin.qq.com"}, CredentialsSecret: "brand-wechat", WithdrawKeywords: []string{"退订", "TD"}, Templates: []string{"T1"}, PublicHost: "wx.brand.example", Replicas: 2,

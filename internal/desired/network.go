@@ -32,11 +32,29 @@ func componentPeer(c Component) *networkingac.NetworkPolicyPeerApplyConfiguratio
 		map[string]string{"app.kubernetes.io/name": "maodian", ComponentLabel: string(c)}))
 }
 
-// storePolicy: the store is asked and never asks.
+// storePolicy: the store is asked, and asks nobody but the stores that it counts people with.
 func storePolicy(in StoreInput) *networkingac.NetworkPolicyApplyConfiguration {
 	asks := networkingac.NetworkPolicyIngressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
 		WithFrom(componentPeer(Gateway), componentPeer(Dispatch), componentPeer(Transfer), componentPeer(Officer), namespacePeer(in.Platform.SystemNamespace))
-	return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, nil)
+	if len(in.Peers) == 0 {
+		return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, nil)
+	}
+	toPeers := networkingac.NetworkPolicyEgressRule().WithPorts(port(StorePort, corev1.ProtocolTCP))
+	for _, p := range in.Peers {
+		asks.WithFrom(storePeer(p))
+		toPeers.WithTo(storePeer(p))
+	}
+	return policy(in.Owner, Store, []*networkingac.NetworkPolicyIngressRuleApplyConfiguration{asks}, []*networkingac.NetworkPolicyEgressRuleApplyConfiguration{toPeers, dnsEgress()})
+}
+
+// storePeer is the pod of one store, in any namespace.
+func storePeer(p StorePeer) *networkingac.NetworkPolicyPeerApplyConfiguration {
+	return namespacePeer(p.Namespace).WithPodSelector(metaac.LabelSelector().WithMatchLabels(Selector(Store, p.Name)))
+}
+
+// dnsEgress reaches the cluster's DNS.
+func dnsEgress() *networkingac.NetworkPolicyEgressRuleApplyConfiguration {
+	return networkingac.NetworkPolicyEgressRule().WithPorts(port(53, corev1.ProtocolUDP), port(53, corev1.ProtocolTCP)).WithTo(namespacePeer("kube-system"))
 }
 
 // officerPolicy lets the pods of a Job that somebody makes for the desk reach the store, and
@@ -59,8 +77,7 @@ func dispatchPolicy(in DispatchInput) *networkingac.NetworkPolicyApplyConfigurat
 func innerEgress(store string) []*networkingac.NetworkPolicyEgressRuleApplyConfiguration {
 	toStore := networkingac.NetworkPolicyEgressRule().WithPorts(port(StorePort, corev1.ProtocolTCP)).
 		WithTo(networkingac.NetworkPolicyPeer().WithPodSelector(metaac.LabelSelector().WithMatchLabels(Selector(Store, store))))
-	dns := networkingac.NetworkPolicyEgressRule().WithPorts(port(53, corev1.ProtocolUDP), port(53, corev1.ProtocolTCP)).WithTo(namespacePeer("kube-system"))
-	return []*networkingac.NetworkPolicyEgressRuleApplyConfiguration{toStore, dns}
+	return []*networkingac.NetworkPolicyEgressRuleApplyConfiguration{toStore, dnsEgress()}
 }
 
 // platformEgress adds what the policy lets governed pods reach outside.

@@ -23,7 +23,8 @@ import (
 func TestTheDataPlaneReadsWhatTheManagerWrites(t *testing.T) {
 	written := children(t)
 	for name, reader := range map[string]interface{ Validate() error }{
-		"store": &store.Config{}, "gateway": &gateway.Config{}, "dispatch": &dispatch.Config{}, "transfer": &transfer.Config{},
+
+		"store": &store.Config{}, "store-counting": &store.Config{}, "gateway": &gateway.Config{}, "dispatch": &dispatch.Config{}, "transfer": &transfer.Config{},
 		"aggregate": &aggregate.Config{},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,17 @@ type StoreInput struct {
 	Algorithm    string
 	LedgerID     string
 	CreateLedger bool
+	// CountingSecret holds the key by which people are counted together with Peers; empty: this
+	// store counts alone.
+	CountingSecret string
+	Peers          []StorePeer
 }
+
+// StorePeer is another store of the same processor.
+type StorePeer struct{ Namespace, Name string }
+
+// String is how a status names a store.
+func (p StorePeer) String() string { return p.Namespace + "/" + p.Name }
 
 // Annotations of a store's claim. They outlive the ConsentStore, as the volume does.
 const (
@@ -45,6 +55,12 @@ func OfficerTLSName(store string) string { return store + "-officer-tls" }
 // StoreTLSName names the Secret of the store's certificate.
 func StoreTLSName(store string) string { return store + "-store-tls" }
 
+// PeersTLSName names the Secret of the certificates with which a store asks its peers.
+func PeersTLSName(store string) string { return store + "-peers-tls" }
+
+// PeerFile is the beginning of the names of a peer's three files: .crt, .key and .ca follow.
+func PeerFile(p StorePeer) string { return p.Namespace + "." + p.Name }
+
 // StoreDNS is the name under which a store answers in the cluster.
 func StoreDNS(namespace, name string) string { return name + "." + namespace + ".svc" }
 
@@ -64,10 +80,14 @@ func StoreClaim(in StoreInput) *corev1.PersistentVolumeClaim {
 
 // StoreChildren are the children that are applied, in order.
 func StoreChildren(in StoreInput) ([]runtime.ApplyConfiguration, error) {
-	cm, _, err := configMap(in.Owner, Store, storeConfigName(in.Owner.Name), storeConfig{
+	config := storeConfig{
 		Namespace: in.Owner.Namespace, Name: in.Owner.Name, Listen: ":8443", HealthListen: ":8081", DataDir: dataPath,
 		LedgerID: in.LedgerID, CreateLedger: in.CreateLedger, KeyFile: keyPath + "/key", Algorithm: in.Algorithm, TLS: files(),
-	})
+	}
+	if in.CountingSecret != "" {
+		config.CountingKeyFile, config.PeersDir = countingPath+"/key", peersPath
+	}
+	cm, _, err := configMap(in.Owner, Store, storeConfigName(in.Owner.Name), config)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +104,14 @@ func storeService(in StoreInput) *corev1ac.ServiceApplyConfiguration {
 // storeStatefulSet names the claim rather than a claim template: from a template, Kubernetes
 // would make a new, empty volume in the place of one that is gone.
 func storeStatefulSet(in StoreInput) *appsac.StatefulSetApplyConfiguration {
+	mounts := []mount{{name: "tls", path: tlsPath, secret: StoreTLSName(in.Owner.Name)}, {name: "key", path: keyPath, secret: in.KeySecret}}
+	if in.CountingSecret != "" {
+		mounts = append(mounts,
+			mount{name: "counting", path: countingPath, secret: in.CountingSecret},
+			mount{name: "peers", path: peersPath, secret: PeersTLSName(in.Owner.Name)})
+	}
 	template := podTemplate(in.Platform, in.Placement, workload{
-		component: Store, instance: in.Owner.Name, config: storeConfigName(in.Owner.Name),
-		mounts: []mount{
-			{name: "tls", path: tlsPath, secret: StoreTLSName(in.Owner.Name)},
-			{name: "key", path: keyPath, secret: in.KeySecret},
-		},
+		component: Store, instance: in.Owner.Name, config: storeConfigName(in.Owner.Name), mounts: mounts,
 		ports: map[string]int32{"rpc": StorePort}, probes: true, restart: corev1.RestartPolicyAlways, claim: StoreClaimName(in.Owner.Name),
 	})
 	return appsac.StatefulSet(in.Owner.Name, in.Owner.Namespace).WithLabels(Labels(Store, in.Owner.Name)).WithOwnerReferences(in.Owner.reference()).

@@ -51,8 +51,11 @@ type StoreState struct {
 	Year                    int64
 	NonSensitive, Sensitive string
 	AnyoneConsents          bool
-	Counted, Recent         int64  // people without sensitive data: in the year, and at any recipient
-	Size                    string // of every audience
+	Counted, Recent         int64           // people without sensitive data: in the year, and at any recipient
+	CountingKeyID           string          // by which it counts with others; empty: alone
+	Elsewhere               int64           // people without sensitive data whom those have counted, and it has not
+	Asked                   []*storev1.Peer // whom it was asked to compare with, the last time
+	Size                    string          // of every audience
 	Requests                *storev1.RequestCounts
 	Recipients              []*storev1.RecipientState
 	Invalid                 string // what is wrong with every expression; empty: nothing
@@ -139,7 +142,7 @@ func (s *Store) GetStatus(context.Context, *storev1.GetStatusRequest) (*storev1.
 		Year: s.state.Year, NonSensitivePersons: s.state.NonSensitive, SensitivePersons: s.state.Sensitive,
 		Requests: s.state.Requests, Recipients: s.state.Recipients,
 		NoticeRevision: s.state.Notice.Revision, NoticeContentHash: s.state.Notice.Hash, NoticeRefused: s.state.NoticeRefused || s.state.NoticeRefusal != "",
-		NoticeRefusal: s.state.NoticeRefusal, StaleConsents: s.state.Stale,
+		NoticeRefusal: s.state.NoticeRefusal, StaleConsents: s.state.Stale, CountingKeyId: s.state.CountingKeyID,
 	}, nil
 }
 
@@ -212,6 +215,20 @@ func (s *Store) GetCounters(context.Context, *storev1.GetCountersRequest) (*stor
 	}
 	defer done()
 	return &storev1.GetCountersResponse{Year: s.state.Year, Counted: &storev1.Persons{NonSensitive: s.state.Counted}, Recent: &storev1.Persons{NonSensitive: s.state.Recent}}, nil
+}
+
+// GetElsewhere tells what the state says, to a store that counts with others.
+func (s *Store) GetElsewhere(_ context.Context, r *storev1.GetElsewhereRequest) (*storev1.GetElsewhereResponse, error) {
+	done, err := s.up()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if s.state.CountingKeyID == "" {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("CountingDiffers: no key"))
+	}
+	s.state.Asked = r.GetPeers()
+	return &storev1.GetElsewhereResponse{Counted: &storev1.Persons{NonSensitive: s.state.Elsewhere}}, nil
 }
 
 // DeclareTransfer keeps the transfer.

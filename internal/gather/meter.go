@@ -2,7 +2,10 @@ package gather
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -10,13 +13,14 @@ import (
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
+	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 )
 
 // Meter reads what a processor's other stores have sent out, and what is on its way there.
-// Each store counts its people exactly; across stores the same person may be counted in
-// each, so that the sum is never below the truth.
+// Each store counts its people exactly. Stores that share a counting key count together, each
+// person once; the numbers of all others are added up, so that the sum is never below the truth.
 type Meter struct {
 	Cache client.Reader
 	// Live reads transfers past the cache: a reservation that was just written must not be
@@ -31,60 +35,134 @@ type Beside struct {
 	Recent  transfer.Counter // to the same recipient in twelve months, by anybody whose store answers
 }
 
+// GovernedStore is a store with the processor whose policy governs it.
+type GovernedStore struct {
+	Store     *residencyv1.ConsentStore
+	Processor string
+}
+
 // Beside adds up for a transfer. A store of the same processor that does not answer is an
 // error: what it counted is not known.
+//
+// What is reserved is read first: a transfer that ends in between is in both numbers then,
+// and otherwise would be in none.
 func (m *Meter) Beside(ctx context.Context, x *residencyv1.DataTransfer, policy *residencyv1.ResidencyPolicy) (Beside, error) {
-	others, err := m.others(ctx, x)
-	if err != nil || len(others) == 0 {
+	all, err := GovernedStores(ctx, m.Cache)
+	if err != nil {
 		return Beside{}, err
 	}
+	own, others := apart(all, x)
+	if len(others) == 0 {
+		return Beside{}, nil
+	}
 	var out Beside
+	if err := m.reserved(ctx, x, others, policy, &out); err != nil {
+		return Beside{}, err
+	}
+	counts, err := m.askAll(ctx, others, x.Spec.Recipient.Name, policy.Spec.Processor.Name)
+	if err != nil {
+		return Beside{}, err
+	}
+	together := m.together(ctx, own)
+	for i, o := range others {
+		if o.Processor == policy.Spec.Processor.Name && !together.has(o.Store) {
+			out.Counted = out.Counted.Plus(persons(counts[i].GetCounted()))
+		}
+		out.Recent = out.Recent.Plus(persons(counts[i].GetRecent()))
+	}
+	out.Counted = out.Counted.Plus(together.beyond)
+	return out, nil
+}
+
+// askAll asks the stores at the same time. One of another processor may keep silent.
+func (m *Meter) askAll(ctx context.Context, others []GovernedStore, recipient, processor string) ([]*storev1.GetCountersResponse, error) {
 	counts := make([]*storev1.GetCountersResponse, len(others))
 	g, asking := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for i, o := range others {
 		g.Go(func() error {
 			var err error
-			if counts[i], err = m.ask(asking, o.store, x.Spec.Recipient.Name); err != nil && o.processor == policy.Spec.Processor.Name {
-				return fmt.Errorf("ask store %s/%s: %w", o.store.Namespace, o.store.Name, err)
+			if counts[i], err = m.ask(asking, o.Store, recipient); err != nil && o.Processor == processor {
+				return fmt.Errorf("ask store %s/%s: %w", o.Store.Namespace, o.Store.Name, err)
 			}
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return Beside{}, err
+	return counts, g.Wait()
+}
+
+// together is what the stores that a store counts with have counted beyond it. No store is
+// in it where they could not be compared: then their numbers are added up.
+type together struct {
+	with   []string
+	beyond transfer.Counter
+}
+
+func (t together) has(s *residencyv1.ConsentStore) bool {
+	return slices.Contains(t.with, s.Namespace+"/"+s.Name)
+}
+
+func (m *Meter) together(ctx context.Context, own *residencyv1.ConsentStore) together {
+	if own == nil {
+		return together{}
 	}
-	for i, o := range others {
-		if o.processor == policy.Spec.Processor.Name {
-			out.Counted = out.Counted.Plus(persons(counts[i].GetCounted()))
+	n, err := Elsewhere(ctx, m.Stores, own)
+	if err != nil {
+		return together{}
+	}
+	return together{own.Status.Counting.With, n}
+}
+
+// errAlone says that a store counts with nobody.
+var errAlone = errors.New("the store counts alone")
+
+// Elsewhere asks a store how many people the stores that it counts with have counted beyond it.
+func Elsewhere(ctx context.Context, stores Stores, s *residencyv1.ConsentStore) (transfer.Counter, error) {
+	var peers []*storev1.Peer
+	for _, with := range s.Status.Counting.With {
+		if namespace, name, ok := strings.Cut(with, "/"); ok {
+			peers = append(peers, &storev1.Peer{Namespace: namespace, Name: name, Address: desired.StoreAddress(namespace, name).Address})
 		}
-		out.Recent = out.Recent.Plus(persons(counts[i].GetRecent()))
 	}
-	err = m.reserved(ctx, x, others, policy, &out)
-	return out, err
+	if len(peers) == 0 {
+		return transfer.Counter{}, errAlone
+	}
+	c, err := stores.Control(ctx, s.Namespace, s.Name)
+	if err != nil {
+		return transfer.Counter{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, CountTimeout)
+	defer cancel()
+	answer, err := c.GetElsewhere(ctx, &storev1.GetElsewhereRequest{Peers: peers})
+	if err != nil {
+		return transfer.Counter{}, fmt.Errorf("compare counters: %w", err)
+	}
+	return persons(answer.GetCounted()), nil
 }
 
 func persons(p *storev1.Persons) transfer.Counter {
 	return transfer.Counter{NonSensitive: p.GetNonSensitive(), Sensitive: p.GetSensitive()}
 }
 
-// other is a store beside the one that a transfer is of.
-type other struct {
-	store     *residencyv1.ConsentStore
-	processor string
+// apart parts a transfer's own store from the others.
+func apart(all []GovernedStore, x *residencyv1.DataTransfer) (own *residencyv1.ConsentStore, others []GovernedStore) {
+	for _, o := range all {
+		if o.Store.Namespace == x.Namespace && o.Store.Name == x.Spec.StoreRef.Name {
+			own = o.Store
+		} else {
+			others = append(others, o)
+		}
+	}
+	return own, others
 }
 
-// others lists the stores of the cluster that have a ledger and a policy, but for the
-// transfer's own.
-func (m *Meter) others(ctx context.Context, x *residencyv1.DataTransfer) ([]other, error) {
+// GovernedStores lists the stores of the cluster that have a ledger and a policy.
+func GovernedStores(ctx context.Context, c client.Reader) ([]GovernedStore, error) {
 	var stores residencyv1.ConsentStoreList
-	if err := m.Cache.List(ctx, &stores); err != nil {
-		return nil, fmt.Errorf("list stores: %w", err)
-	}
 	var namespaces corev1.NamespaceList
 	var policies residencyv1.ResidencyPolicyList
-	for _, l := range []client.ObjectList{&namespaces, &policies} {
-		if err := m.Cache.List(ctx, l); err != nil {
+	for _, l := range []client.ObjectList{&stores, &namespaces, &policies} {
+		if err := c.List(ctx, l); err != nil {
 			return nil, fmt.Errorf("list %T: %w", l, err)
 		}
 	}
@@ -95,12 +173,11 @@ func (m *Meter) others(ctx context.Context, x *residencyv1.DataTransfer) ([]othe
 	for _, n := range namespaces.Items {
 		governs[n.Name] = processors[n.Labels[metav1alpha1.PolicyLabel]]
 	}
-	var out []other
+	var out []GovernedStore
 	for i := range stores.Items {
 		s := &stores.Items[i]
-		own := s.Namespace == x.Namespace && s.Name == x.Spec.StoreRef.Name
-		if processor := governs[s.Namespace]; !own && processor != "" && s.Status.LedgerID != "" {
-			out = append(out, other{s, processor})
+		if processor := governs[s.Namespace]; processor != "" && s.Status.LedgerID != "" {
+			out = append(out, GovernedStore{s, processor})
 		}
 	}
 	return out, nil
@@ -119,14 +196,14 @@ func (m *Meter) ask(ctx context.Context, s *residencyv1.ConsentStore, recipient 
 // reserved adds the declared maxima of transfers that run in the other stores, and of those
 // that were allowed before this one and will run. Two that are decided at the same time
 // therefore cannot both believe to be alone.
-func (m *Meter) reserved(ctx context.Context, x *residencyv1.DataTransfer, others []other, policy *residencyv1.ResidencyPolicy, out *Beside) error {
+func (m *Meter) reserved(ctx context.Context, x *residencyv1.DataTransfer, others []GovernedStore, policy *residencyv1.ResidencyPolicy, out *Beside) error {
 	var list residencyv1.DataTransferList
 	if err := m.Live.List(ctx, &list); err != nil {
 		return fmt.Errorf("list transfers: %w", err)
 	}
 	processors := map[client.ObjectKey]string{}
 	for _, o := range others {
-		processors[client.ObjectKeyFromObject(o.store)] = o.processor
+		processors[client.ObjectKeyFromObject(o.Store)] = o.Processor
 	}
 	for i := range list.Items {
 		o := &list.Items[i]

@@ -26,6 +26,7 @@ const (
 	// Aggregate is of a transfer of counts. It is no Transfer: no row is open to it.
 	Aggregate Kind = "aggregate"
 	Officer   Kind = "officer" // who answers people's requests, in the region
+	Peer      Kind = "peer"    // another store of the same processor; Name and Run are its namespace and name
 )
 
 // trustDomain of every Maodian certificate.
@@ -39,8 +40,8 @@ type Role struct {
 	Kind      Kind
 	Namespace string
 	Store     string // name of the ConsentStore
-	Name      string // account, campaign or transfer; empty for store and manager
-	Run       string // of a dispatch, transfer or aggregate: its id
+	Name      string // account, campaign or transfer; of a peer its namespace; empty for store and manager
+	Run       string // of a dispatch, transfer or aggregate: its id; of a peer its name
 }
 
 var segment = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
@@ -52,7 +53,7 @@ func (k Kind) names() int {
 		return 0
 	case Gateway:
 		return 1
-	case Dispatch, Transfer, Aggregate:
+	case Dispatch, Transfer, Aggregate, Peer:
 		return 2
 	}
 	return -1

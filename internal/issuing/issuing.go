@@ -4,9 +4,11 @@
 package issuing
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,6 +125,51 @@ func (i Issuer) EnsureLeaf(ctx context.Context, role identity.Role, name string,
 			WithController(true).WithBlockOwnerDeletion(true)).
 		WithType(corev1.SecretTypeTLS).
 		WithData(map[string][]byte{corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, caCert: authority.Cert}))
+}
+
+// EnsurePeers keeps, in one Secret beside a store, the certificates with which it asks other
+// stores: each is of the other's authority, in three files whose names begin with PeerFile.
+func (i Issuer) EnsurePeers(ctx context.Context, peers []desired.StorePeer, owner desired.Owner, labels map[string]string) error {
+	name := desired.PeersTLSName(owner.Name)
+	var have corev1.Secret
+	err := i.Client.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: name}, &have)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read certificates: %w", err)
+	}
+	if err == nil && !metav1.IsControlledBy(&have, &metav1.ObjectMeta{UID: owner.UID}) {
+		return fmt.Errorf("read certificates: %w", applying.ErrForeign)
+	}
+	want := map[string][]byte{}
+	for _, p := range peers {
+		if err := i.peer(ctx, p, owner, have.Data, want); err != nil {
+			return err
+		}
+	}
+	if err == nil && maps.EqualFunc(have.Data, want, bytes.Equal) {
+		return nil
+	}
+	return applying.Children(ctx, i.Client, corev1ac.Secret(name, owner.Namespace).WithLabels(labels).
+		WithOwnerReferences(metaac.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID).
+			WithController(true).WithBlockOwnerDeletion(true)).
+		WithType(corev1.SecretTypeOpaque).WithData(want))
+}
+
+// peer adds the files for one peer: those there are, or new ones.
+func (i Issuer) peer(ctx context.Context, p desired.StorePeer, owner desired.Owner, have, want map[string][]byte) error {
+	s, err := i.secret(ctx, p.Namespace, p.Name)
+	if err != nil {
+		return err
+	}
+	file := desired.PeerFile(p)
+	role := identity.Role{Kind: identity.Peer, Namespace: p.Namespace, Store: p.Name, Name: owner.Namespace, Run: owner.Name}
+	authority, leaf := pair(s, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), pki.Pair{Cert: have[file+".crt"], Key: have[file+".key"]}
+	if !pki.Current(leaf, authority, role, i.Clock.Now()) {
+		if leaf, err = pki.Issue(authority, role, i.Clock.Now()); err != nil {
+			return fmt.Errorf("issue certificate: %w", err)
+		}
+	}
+	want[file+".crt"], want[file+".key"], want[file+".ca"] = leaf.Cert, leaf.Key, authority.Cert
+	return nil
 }
 
 // secret reads the authority of a store, and refuses one of another store: two pairs of

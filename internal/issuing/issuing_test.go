@@ -157,3 +157,50 @@ func TestTheDialerKeepsAClientWhileItsCertificateStays(t *testing.T) {
 		t.Errorf("the old certificate is still used: %v", err)
 	}
 }
+
+// peers reads the Secret with the certificates for other stores, made anew where needed.
+func (w *world) peers(list ...desired.StorePeer) *corev1.Secret {
+	w.t.Helper()
+	if err := w.issuer.EnsurePeers(w.t.Context(), list, owner, nil); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.secret("brand-cn", "brand-store-peers-tls")
+}
+
+func TestAPeerGetsACertificateOfEachOther(t *testing.T) {
+	w := newWorld(t)
+	outlet, airport := desired.StorePeer{Namespace: "outlet-cn", Name: "outlet"}, desired.StorePeer{Namespace: "airport-cn", Name: "airport"}
+	for _, p := range []desired.StorePeer{outlet, airport} {
+		if err := w.issuer.EnsureAuthority(t.Context(), p.Namespace, p.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := w.peers(outlet, airport)
+	a := w.secret("maodian-system", issuing.SecretName("outlet-cn", "outlet"))
+	role := identity.Role{Kind: identity.Peer, Namespace: "outlet-cn", Store: "outlet", Name: "brand-cn", Run: "brand-store"}
+	leaf := pki.Pair{Cert: s.Data["outlet-cn.outlet.crt"], Key: s.Data["outlet-cn.outlet.key"]}
+	if len(s.Data) != 6 || !pki.Current(leaf, pki.Pair{Cert: a.Data["tls.crt"], Key: a.Data["tls.key"]}, role, start) {
+		t.Errorf("%d files; the leaf is not one of the other's authority for this role", len(s.Data))
+	}
+	w.clock.SetTime(start.Add(pki.LeafLife / 2))
+	if again := w.peers(outlet, airport); again.ResourceVersion != s.ResourceVersion {
+		t.Error("written anew though nothing changed")
+	}
+	w.clock.SetTime(start.Add(pki.LeafLife * 3 / 4))
+	if renewed := w.peers(outlet, airport); string(renewed.Data["outlet-cn.outlet.crt"]) == string(leaf.Cert) {
+		t.Error("not renewed in time")
+	}
+	if left := w.peers(airport); len(left.Data) != 3 || left.Data["airport-cn.airport.ca"] == nil {
+		t.Errorf("%d files are left of a peer that is gone", len(left.Data))
+	}
+	if none := w.peers(); len(none.Data) != 0 { // the pod mounts it, so it must be there
+		t.Errorf("%d files for nobody", len(none.Data))
+	}
+}
+
+func TestAPeerWithoutAuthorityHasNoCertificate(t *testing.T) {
+	w := newWorld(t)
+	if err := w.issuer.EnsurePeers(t.Context(), []desired.StorePeer{{Namespace: "outlet-cn", Name: "outlet"}}, owner, nil); !errors.Is(err, issuing.ErrNoAuthority) {
+		t.Errorf("err = %v", err)
+	}
+}

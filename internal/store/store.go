@@ -105,9 +105,11 @@ type Ledger interface {
 	// Parts lists what is written, in order.
 	Parts(ctx context.Context, id string) ([]Part, error)
 	// FinishTransfer records the manifest; its rows and bytes are those of the parts.
+	FinishTransfer(ctx context.Context, id string, m Manifest) error
 	// Counters returns how many people's records left, and to one recipient.
 	Counters(ctx context.Context, recipient string) (Counters, error)
-	FinishTransfer(ctx context.Context, id string, m Manifest) error
+
+	Counted
 
 	Aggregates
 
@@ -150,6 +152,8 @@ type Status struct {
 	StaleConsents int64 // people who agreed to an older text, and not to this one
 	// VerifierKey opens the log's checkpoints; Checkpoint is the newest one.
 	VerifierKey, Checkpoint string
+	// CountingKeyID tells which key people are counted by with other stores; empty: none.
+	CountingKeyID string
 }
 
 // Event is one thing that a person did in WeChat.

@@ -32,7 +32,7 @@ const (
 	compressAtLeast = 4 << 10
 )
 
-// Client holds the six services of a store; a certificate opens those of its role.
+// Client holds the seven services of a store; a certificate opens those of its role.
 type Client struct {
 	Control   storev1connect.ControlServiceClient
 	Intake    storev1connect.IntakeServiceClient
@@ -40,6 +40,7 @@ type Client struct {
 	Transfer  storev1connect.TransferServiceClient
 	Aggregate storev1connect.AggregateServiceClient
 	Officer   storev1connect.OfficerServiceClient
+	Peer      storev1connect.PeerServiceClient
 
 	transport *http.Transport
 }
@@ -63,6 +64,7 @@ func New(src identity.Source, cfg Config) *Client {
 		Transfer:  storev1connect.NewTransferServiceClient(c, url, opts),
 		Aggregate: storev1connect.NewAggregateServiceClient(c, url, opts),
 		Officer:   storev1connect.NewOfficerServiceClient(c, url, opts),
+		Peer:      storev1connect.NewPeerServiceClient(c, url, opts),
 		transport: t,
 	}
 }

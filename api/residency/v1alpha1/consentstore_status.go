@@ -63,6 +63,10 @@ const (
 	// Secret was there and is gone, or holds no usable key.
 	ReasonEncryptionKeyMissing metav1alpha1.ConditionReason = "EncryptionKeyMissing"
 
+	// ReasonCountingKeyMissing is used with Ready (False) and Stalled (True) when the Secret of
+	// `spec.counting` is not there or holds no key.
+	ReasonCountingKeyMissing metav1alpha1.ConditionReason = "CountingKeyMissing"
+
 	// ReasonNoticeMissing is used with Ready (False) and Stalled (True) when `noticeRef` names
 	// no PrivacyNotice.
 	ReasonNoticeMissing metav1alpha1.ConditionReason = "NoticeMissing"
@@ -135,6 +139,10 @@ type ConsentStoreStatus struct {
 	// +kubebuilder:validation:MaxItems=256
 	Recipients []RecipientState `json:"recipients,omitempty"`
 
+	// counting tells with which stores people are counted together.
+	// +optional
+	Counting CountingState `json:"counting,omitempty,omitzero"`
+
 	// bundle is the policy view that the store works with.
 	// +optional
 	Bundle BundleState `json:"bundle,omitempty,omitzero"`
@@ -148,6 +156,23 @@ type ConsentStoreStatus struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// CountingState tells with which stores people are counted together.
+type CountingState struct {
+	// keyID tells the counting key from others, as the store says, and nothing about it.
+	// +required
+	// +kubebuilder:validation:MinLength=16
+	// +kubebuilder:validation:MaxLength=16
+	KeyID string `json:"keyID,omitempty"`
+
+	// with lists the stores of the same processor that have the same key, as namespace/name.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=3
+	// +kubebuilder:validation:items:MaxLength=317
+	With []string `json:"with,omitempty"`
 }
 
 // StoreNotice is the newest text that a ledger has taken. It never goes back.

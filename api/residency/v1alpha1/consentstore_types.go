@@ -63,6 +63,12 @@ type ConsentStoreSpec struct {
 	// +required
 	Encryption StoreEncryption `json:"encryption,omitempty,omitzero"`
 
+	// counting has this store count people together with other stores of the same processor, so
+	// that somebody who was sent out by several counts once against the lines of the year.
+	// Without it their counters are added up.
+	// +optional
+	Counting StoreCounting `json:"counting,omitempty,omitzero"`
+
 	// deletionPolicy says what becomes of volume and ledger when this object is deleted.
 	// +required
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -106,6 +112,15 @@ type StoreEncryption struct {
 	// each person. Losing it loses everybody. It cannot change.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="`keySecretRef` may not change: records are encrypted under that key"
+	KeySecretRef metav1alpha1.LocalObjectReference `json:"keySecretRef,omitempty,omitzero"`
+}
+
+// StoreCounting says with whom people are counted together.
+type StoreCounting struct {
+	// keySecretRef names a Secret whose key `key` holds 32 random bytes, the same in every store
+	// that counts together: copy it to their namespaces. Another key, or one that is added within
+	// a year, counts people once more, never less.
+	// +required
 	KeySecretRef metav1alpha1.LocalObjectReference `json:"keySecretRef,omitempty,omitzero"`
 }
 

@@ -27,6 +27,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.ConsentStoreSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ConsentStoreStatus"):
 		return &residencyv1alpha1.ConsentStoreStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CountingState"):
+		return &residencyv1alpha1.CountingStateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DataTransfer"):
 		return &residencyv1alpha1.DataTransferApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DataTransferSpec"):
@@ -111,6 +113,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &residencyv1alpha1.SensitiveExplanationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SFTPDestination"):
 		return &residencyv1alpha1.SFTPDestinationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StoreCounting"):
+		return &residencyv1alpha1.StoreCountingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreEncryption"):
 		return &residencyv1alpha1.StoreEncryptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StoreNotice"):

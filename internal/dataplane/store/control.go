@@ -17,7 +17,10 @@ import (
 )
 
 // control answers the manager: numbers only, and none under 20.
-type control struct{ ledger store.Ledger }
+type control struct {
+	ledger store.Ledger
+	peers  *Peers
+}
 
 // PushBundle replaces the view.
 func (c *control) PushBundle(ctx context.Context, r *storev1.PushBundleRequest) (*storev1.PushBundleResponse, error) {
@@ -41,7 +44,7 @@ func (c *control) GetStatus(ctx context.Context, _ *storev1.GetStatusRequest) (*
 		Requests: requestCountsOf(s.Requests), Recipients: recipientsOf(s.Duties),
 		NoticeRevision: s.Notice.Revision, NoticeContentHash: s.Notice.Hash, NoticeRefused: s.NoticeRefused, NoticeRefusal: s.NoticeRefusal,
 		StaleConsents: subject.People(s.StaleConsents),
-		VerifierKey:   s.VerifierKey, Checkpoint: s.Checkpoint,
+		VerifierKey:   s.VerifierKey, Checkpoint: s.Checkpoint, CountingKeyId: s.CountingKeyID,
 	}, nil
 }
 
@@ -111,10 +114,10 @@ func (c *control) GetTransferFacts(ctx context.Context, r *storev1.GetTransferFa
 	if err != nil {
 		return nil, err
 	}
-	atMost := func(n int64) int64 { return max(n, subject.Few-1) }
+	counted, recent := atMost(f.Counter), atMost(f.Recent)
 	out := &storev1.GetTransferFactsResponse{
-		Year: int64(f.Year), NonSensitiveAtMost: atMost(f.Counter.NonSensitive), SensitiveAtMost: sensitiveAtMost(f.Counter.Sensitive),
-		RecentNonSensitiveAtMost: atMost(f.Recent.NonSensitive), RecentSensitiveAtMost: sensitiveAtMost(f.Recent.Sensitive),
+		Year: int64(f.Year), NonSensitiveAtMost: counted.GetNonSensitive(), SensitiveAtMost: counted.GetSensitive(),
+		RecentNonSensitiveAtMost: recent.GetNonSensitive(), RecentSensitiveAtMost: recent.GetSensitive(),
 		AnyoneConsents: f.People.Included > 0, YoungAtMost: sensitiveAtMost(f.People.Young),
 	}
 	for _, code := range slices.Sorted(maps.Keys(f.People.Excluded)) {
@@ -129,10 +132,24 @@ func (c *control) GetCounters(ctx context.Context, r *storev1.GetCountersRequest
 	if err != nil {
 		return nil, err
 	}
-	persons := func(c transfer.Counter) *storev1.Persons {
-		return &storev1.Persons{NonSensitive: max(c.NonSensitive, subject.Few-1), Sensitive: sensitiveAtMost(c.Sensitive)}
+	return &storev1.GetCountersResponse{Year: int64(n.Year), Counted: atMost(n.Counted), Recent: atMost(n.Recent)}, nil
+}
+
+// GetElsewhere counts the people of other stores; small numbers are rounded up.
+func (c *control) GetElsewhere(ctx context.Context, r *storev1.GetElsewhereRequest) (*storev1.GetElsewhereResponse, error) {
+	if c.peers == nil {
+		return nil, store.ErrCountingDiffers
 	}
-	return &storev1.GetCountersResponse{Year: int64(n.Year), Counted: persons(n.Counted), Recent: persons(n.Recent)}, nil
+	n, err := c.peers.beyond(ctx, c.ledger, r.GetPeers())
+	if err != nil {
+		return nil, err
+	}
+	return &storev1.GetElsewhereResponse{Counted: atMost(n)}, nil
+}
+
+// atMost rounds a counter up.
+func atMost(c transfer.Counter) *storev1.Persons {
+	return &storev1.Persons{NonSensitive: max(c.NonSensitive, subject.Few-1), Sensitive: sensitiveAtMost(c.Sensitive)}
 }
 
 // sensitiveAtMost keeps zero: one sensitive record already asks for a mechanism, so rounding

@@ -21,17 +21,19 @@ type Server struct {
 	// Namespace and Name of the ConsentStore: certificates of others are refused.
 	Namespace, Name string
 	Log             *slog.Logger
+	// Peers reaches the processor's other stores; nil where this one counts alone.
+	Peers *Peers
 }
 
 type roleKey struct{}
 
-// Handler serves the six services, each to the roles that may call it.
+// Handler serves the seven services, each to the roles that may call it.
 func (s *Server) Handler() http.Handler {
 	opts := storeclient.HandlerOptions()
 	opts = append(opts, connect.WithInterceptors(errorMapper{s.Log}))
 	mux := http.NewServeMux()
 	mount := func(kind identity.Kind, path string, h http.Handler) { mux.Handle(path, s.only(kind, h)) }
-	path, h := storev1connect.NewControlServiceHandler(&control{s.Ledger}, opts...)
+	path, h := storev1connect.NewControlServiceHandler(&control{s.Ledger, s.Peers}, opts...)
 	mount(identity.Manager, path, h)
 	path, h = storev1connect.NewIntakeServiceHandler(&intake{s.Ledger}, opts...)
 	mount(identity.Gateway, path, h)
@@ -43,6 +45,8 @@ func (s *Server) Handler() http.Handler {
 	mount(identity.Aggregate, path, h)
 	path, h = storev1connect.NewOfficerServiceHandler(&officer{s.Ledger}, opts...)
 	mount(identity.Officer, path, h)
+	path, h = storev1connect.NewPeerServiceHandler(&peer{s.Ledger}, opts...)
+	mount(identity.Peer, path, h)
 	return mux
 }
 

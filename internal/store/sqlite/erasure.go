@@ -213,6 +213,9 @@ func (l *Ledger) Sweep(ctx context.Context) (store.Swept, error) {
 	if err := l.finishErasures(ctx); err != nil {
 		return out, err
 	}
+	if err := l.forgetCounted(ctx, &out); err != nil {
+		return out, err
+	}
 	v := l.View()
 	if v == nil || v.Notice.RetentionDays <= 0 {
 		return out, l.scrub.try(ctx, l.read)

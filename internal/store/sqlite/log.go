@@ -109,6 +109,9 @@ func (l *Ledger) Status(ctx context.Context) (store.Status, error) {
 	if err != nil {
 		return s, err
 	}
+	if l.cfg.Counting != nil {
+		s.CountingKeyID = l.cfg.Counting.KeyID()
+	}
 	s.Checkpoint, s.VerifierKey, s.LogSize, s.LogRoot = signed, l.sign.VerifierKey(), int64(head.Size), head.Root
 	if i := l.view.Load(); i != nil {
 		s.ViewHash, s.ViewIssued = i.hash, i.view.IssuedAt

@@ -36,6 +36,7 @@ type Config struct {
 	LedgerID string // expected
 	Create   bool   // an empty folder may become this ledger
 	Ring     *seal.Ring
+	Counting *seal.Counting // shared with other stores of the processor; nil: this one counts alone
 	Clock    func() time.Time
 	// PermitLife is how long a permit allows a request to start. Default 20 s.
 	PermitLife time.Duration

@@ -1207,10 +1207,11 @@ type GetStatusResponse struct {
 	// The notice pushed last goes back, is another text under a number that people have agreed
 	// to, or is not what its hash says: the store did not take it, and goes on with what it had.
 	NoticeRefused bool   `protobuf:"varint,13,opt,name=notice_refused,json=noticeRefused,proto3" json:"notice_refused,omitempty"`
-	NoticeRefusal string `protobuf:"bytes,23,opt,name=notice_refusal,json=noticeRefusal,proto3" json:"notice_refusal,omitempty"` // why: NoticeRevision, NoticeHashMismatch
-	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"` // people whose consents are to an older revision
-	VerifierKey   string `protobuf:"bytes,21,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`       // opens the log's checkpoints
-	Checkpoint    string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                            // signed note over log_size and log_root
+	NoticeRefusal string `protobuf:"bytes,23,opt,name=notice_refusal,json=noticeRefusal,proto3" json:"notice_refusal,omitempty"`   // why: NoticeRevision, NoticeHashMismatch
+	StaleConsents string `protobuf:"bytes,14,opt,name=stale_consents,json=staleConsents,proto3" json:"stale_consents,omitempty"`   // people whose consents are to an older revision
+	CountingKeyId string `protobuf:"bytes,25,opt,name=counting_key_id,json=countingKeyId,proto3" json:"counting_key_id,omitempty"` // of the key by which people are counted with other stores; empty: alone
+	VerifierKey   string `protobuf:"bytes,21,opt,name=verifier_key,json=verifierKey,proto3" json:"verifier_key,omitempty"`         // opens the log's checkpoints
+	Checkpoint    string `protobuf:"bytes,22,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`                              // signed note over log_size and log_root
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1360,6 +1361,13 @@ func (x *GetStatusResponse) GetNoticeRefusal() string {
 func (x *GetStatusResponse) GetStaleConsents() string {
 	if x != nil {
 		return x.StaleConsents
+	}
+	return ""
+}
+
+func (x *GetStatusResponse) GetCountingKeyId() string {
+	if x != nil {
+		return x.CountingKeyId
 	}
 	return ""
 }
@@ -2247,6 +2255,356 @@ func (x *GetCountersResponse) GetRecent() *Persons {
 	return nil
 }
 
+type GetElsewhereRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peers         []*Peer                `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"` // of the same processor and key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetElsewhereRequest) Reset() {
+	*x = GetElsewhereRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetElsewhereRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetElsewhereRequest) ProtoMessage() {}
+
+func (x *GetElsewhereRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetElsewhereRequest.ProtoReflect.Descriptor instead.
+func (*GetElsewhereRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *GetElsewhereRequest) GetPeers() []*Peer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+// Peer is another store.
+type Peer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peer) Reset() {
+	*x = Peer{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peer) ProtoMessage() {}
+
+func (x *Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peer.ProtoReflect.Descriptor instead.
+func (*Peer) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Peer) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *Peer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Peer) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// GetElsewhereResponse holds numbers rounded up to 19 below 20, sensitive ones only from 1 on.
+type GetElsewhereResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Counted       *Persons               `protobuf:"bytes,1,opt,name=counted,proto3" json:"counted,omitempty"` // in the rule pack's window, and by no counter of this store
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetElsewhereResponse) Reset() {
+	*x = GetElsewhereResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetElsewhereResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetElsewhereResponse) ProtoMessage() {}
+
+func (x *GetElsewhereResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetElsewhereResponse.ProtoReflect.Descriptor instead.
+func (*GetElsewhereResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetElsewhereResponse) GetCounted() *Persons {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
+}
+
+type GetCountedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Processor     string                 `protobuf:"bytes,1,opt,name=processor,proto3" json:"processor,omitempty"`
+	SinceYear     int64                  `protobuf:"varint,2,opt,name=since_year,json=sinceYear,proto3" json:"since_year,omitempty"`
+	KeyId         string                 `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"` // of the key by which both count
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCountedRequest) Reset() {
+	*x = GetCountedRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCountedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCountedRequest) ProtoMessage() {}
+
+func (x *GetCountedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCountedRequest.ProtoReflect.Descriptor instead.
+func (*GetCountedRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetCountedRequest) GetProcessor() string {
+	if x != nil {
+		return x.Processor
+	}
+	return ""
+}
+
+func (x *GetCountedRequest) GetSinceYear() int64 {
+	if x != nil {
+		return x.SinceYear
+	}
+	return 0
+}
+
+func (x *GetCountedRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type GetCountedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Counted       *Persons               `protobuf:"bytes,1,opt,name=counted,proto3" json:"counted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCountedResponse) Reset() {
+	*x = GetCountedResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCountedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCountedResponse) ProtoMessage() {}
+
+func (x *GetCountedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCountedResponse.ProtoReflect.Descriptor instead.
+func (*GetCountedResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetCountedResponse) GetCounted() *Persons {
+	if x != nil {
+		return x.Counted
+	}
+	return nil
+}
+
+type ListCountedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Of            *GetCountedRequest     `protobuf:"bytes,1,opt,name=of,proto3" json:"of,omitempty"`
+	Sensitive     bool                   `protobuf:"varint,2,opt,name=sensitive,proto3" json:"sensitive,omitempty"` // which of the two counters
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCountedRequest) Reset() {
+	*x = ListCountedRequest{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCountedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCountedRequest) ProtoMessage() {}
+
+func (x *ListCountedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCountedRequest.ProtoReflect.Descriptor instead.
+func (*ListCountedRequest) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListCountedRequest) GetOf() *GetCountedRequest {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
+func (x *ListCountedRequest) GetSensitive() bool {
+	if x != nil {
+		return x.Sensitive
+	}
+	return false
+}
+
+type ListCountedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Commitments   []byte                 `protobuf:"bytes,1,opt,name=commitments,proto3" json:"commitments,omitempty"` // 16 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCountedResponse) Reset() {
+	*x = ListCountedResponse{}
+	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCountedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCountedResponse) ProtoMessage() {}
+
+func (x *ListCountedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCountedResponse.ProtoReflect.Descriptor instead.
+func (*ListCountedResponse) Descriptor() ([]byte, []int) {
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListCountedResponse) GetCommitments() []byte {
+	if x != nil {
+		return x.Commitments
+	}
+	return nil
+}
+
 // Persons are numbers of people.
 type Persons struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2258,7 +2616,7 @@ type Persons struct {
 
 func (x *Persons) Reset() {
 	*x = Persons{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2270,7 +2628,7 @@ func (x *Persons) String() string {
 func (*Persons) ProtoMessage() {}
 
 func (x *Persons) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[28]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2283,7 +2641,7 @@ func (x *Persons) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Persons.ProtoReflect.Descriptor instead.
 func (*Persons) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{28}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Persons) GetNonSensitive() int64 {
@@ -2335,7 +2693,7 @@ type TransferSpec struct {
 
 func (x *TransferSpec) Reset() {
 	*x = TransferSpec{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2705,7 @@ func (x *TransferSpec) String() string {
 func (*TransferSpec) ProtoMessage() {}
 
 func (x *TransferSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[29]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2718,7 @@ func (x *TransferSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferSpec.ProtoReflect.Descriptor instead.
 func (*TransferSpec) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{29}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferSpec) GetTransferId() string {
@@ -2562,7 +2920,7 @@ type DeclareTransferRequest struct {
 
 func (x *DeclareTransferRequest) Reset() {
 	*x = DeclareTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2932,7 @@ func (x *DeclareTransferRequest) String() string {
 func (*DeclareTransferRequest) ProtoMessage() {}
 
 func (x *DeclareTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[30]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2945,7 @@ func (x *DeclareTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclareTransferRequest.ProtoReflect.Descriptor instead.
 func (*DeclareTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{30}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DeclareTransferRequest) GetSpec() *TransferSpec {
@@ -2613,7 +2971,7 @@ type DeclareTransferResponse struct {
 
 func (x *DeclareTransferResponse) Reset() {
 	*x = DeclareTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2983,7 @@ func (x *DeclareTransferResponse) String() string {
 func (*DeclareTransferResponse) ProtoMessage() {}
 
 func (x *DeclareTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[31]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2996,7 @@ func (x *DeclareTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclareTransferResponse.ProtoReflect.Descriptor instead.
 func (*DeclareTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{31}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeclareTransferResponse) GetTransfer() *Transfer {
@@ -2657,7 +3015,7 @@ type GetTransferRequest struct {
 
 func (x *GetTransferRequest) Reset() {
 	*x = GetTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2669,7 +3027,7 @@ func (x *GetTransferRequest) String() string {
 func (*GetTransferRequest) ProtoMessage() {}
 
 func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[32]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2682,7 +3040,7 @@ func (x *GetTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferRequest.ProtoReflect.Descriptor instead.
 func (*GetTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{32}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetTransferRequest) GetTransferId() string {
@@ -2701,7 +3059,7 @@ type GetTransferResponse struct {
 
 func (x *GetTransferResponse) Reset() {
 	*x = GetTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +3071,7 @@ func (x *GetTransferResponse) String() string {
 func (*GetTransferResponse) ProtoMessage() {}
 
 func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[33]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +3084,7 @@ func (x *GetTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransferResponse.ProtoReflect.Descriptor instead.
 func (*GetTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{33}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetTransferResponse) GetTransfer() *Transfer {
@@ -2753,7 +3111,7 @@ type Transfer struct {
 
 func (x *Transfer) Reset() {
 	*x = Transfer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +3123,7 @@ func (x *Transfer) String() string {
 func (*Transfer) ProtoMessage() {}
 
 func (x *Transfer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[34]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +3136,7 @@ func (x *Transfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
 func (*Transfer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{34}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Transfer) GetTransferId() string {
@@ -2857,7 +3215,7 @@ type ReleasedTable struct {
 
 func (x *ReleasedTable) Reset() {
 	*x = ReleasedTable{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3227,7 @@ func (x *ReleasedTable) String() string {
 func (*ReleasedTable) ProtoMessage() {}
 
 func (x *ReleasedTable) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[35]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3240,7 @@ func (x *ReleasedTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleasedTable.ProtoReflect.Descriptor instead.
 func (*ReleasedTable) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{35}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReleasedTable) GetName() string {
@@ -2924,7 +3282,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3294,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[36]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3307,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{36}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Refusal) GetCode() string {
@@ -2987,7 +3345,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3357,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[37]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3370,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{37}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Manifest) GetObject() string {
@@ -3073,7 +3431,7 @@ type RecordEventRequest struct {
 
 func (x *RecordEventRequest) Reset() {
 	*x = RecordEventRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3085,7 +3443,7 @@ func (x *RecordEventRequest) String() string {
 func (*RecordEventRequest) ProtoMessage() {}
 
 func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[38]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3098,7 +3456,7 @@ func (x *RecordEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventRequest.ProtoReflect.Descriptor instead.
 func (*RecordEventRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{38}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RecordEventRequest) GetAccount() string {
@@ -3167,7 +3525,7 @@ type SubscriptionAnswer struct {
 
 func (x *SubscriptionAnswer) Reset() {
 	*x = SubscriptionAnswer{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3179,7 +3537,7 @@ func (x *SubscriptionAnswer) String() string {
 func (*SubscriptionAnswer) ProtoMessage() {}
 
 func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[39]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3192,7 +3550,7 @@ func (x *SubscriptionAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionAnswer.ProtoReflect.Descriptor instead.
 func (*SubscriptionAnswer) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{39}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SubscriptionAnswer) GetTemplateId() string {
@@ -3220,7 +3578,7 @@ type RecordEventResponse struct {
 
 func (x *RecordEventResponse) Reset() {
 	*x = RecordEventResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3232,7 +3590,7 @@ func (x *RecordEventResponse) String() string {
 func (*RecordEventResponse) ProtoMessage() {}
 
 func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[40]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3245,7 +3603,7 @@ func (x *RecordEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordEventResponse.ProtoReflect.Descriptor instead.
 func (*RecordEventResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{40}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RecordEventResponse) GetDuplicate() bool {
@@ -3279,7 +3637,7 @@ type GetPreferencesRequest struct {
 
 func (x *GetPreferencesRequest) Reset() {
 	*x = GetPreferencesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +3649,7 @@ func (x *GetPreferencesRequest) String() string {
 func (*GetPreferencesRequest) ProtoMessage() {}
 
 func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[41]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +3662,7 @@ func (x *GetPreferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesRequest.ProtoReflect.Descriptor instead.
 func (*GetPreferencesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{41}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetPreferencesRequest) GetAccount() string {
@@ -3333,7 +3691,7 @@ type GetPreferencesResponse struct {
 
 func (x *GetPreferencesResponse) Reset() {
 	*x = GetPreferencesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3345,7 +3703,7 @@ func (x *GetPreferencesResponse) String() string {
 func (*GetPreferencesResponse) ProtoMessage() {}
 
 func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[42]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3358,7 +3716,7 @@ func (x *GetPreferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPreferencesResponse.ProtoReflect.Descriptor instead.
 func (*GetPreferencesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{42}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetPreferencesResponse) GetNotice() *Notice {
@@ -3400,7 +3758,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +3770,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[43]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +3783,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{43}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Choice) GetPurpose() string {
@@ -3462,7 +3820,7 @@ type RecordShownRequest struct {
 
 func (x *RecordShownRequest) Reset() {
 	*x = RecordShownRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3832,7 @@ func (x *RecordShownRequest) String() string {
 func (*RecordShownRequest) ProtoMessage() {}
 
 func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[44]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3845,7 @@ func (x *RecordShownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownRequest.ProtoReflect.Descriptor instead.
 func (*RecordShownRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{44}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RecordShownRequest) GetAccount() string {
@@ -3533,7 +3891,7 @@ type RecordShownResponse struct {
 
 func (x *RecordShownResponse) Reset() {
 	*x = RecordShownResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3903,7 @@ func (x *RecordShownResponse) String() string {
 func (*RecordShownResponse) ProtoMessage() {}
 
 func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[45]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3916,7 @@ func (x *RecordShownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordShownResponse.ProtoReflect.Descriptor instead.
 func (*RecordShownResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{45}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
 }
 
 type RecordChoicesRequest struct {
@@ -3575,7 +3933,7 @@ type RecordChoicesRequest struct {
 
 func (x *RecordChoicesRequest) Reset() {
 	*x = RecordChoicesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3587,7 +3945,7 @@ func (x *RecordChoicesRequest) String() string {
 func (*RecordChoicesRequest) ProtoMessage() {}
 
 func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[46]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3600,7 +3958,7 @@ func (x *RecordChoicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesRequest.ProtoReflect.Descriptor instead.
 func (*RecordChoicesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{46}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RecordChoicesRequest) GetAccount() string {
@@ -3655,7 +4013,7 @@ type RecordChoicesResponse struct {
 
 func (x *RecordChoicesResponse) Reset() {
 	*x = RecordChoicesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3667,7 +4025,7 @@ func (x *RecordChoicesResponse) String() string {
 func (*RecordChoicesResponse) ProtoMessage() {}
 
 func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[47]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3680,7 +4038,7 @@ func (x *RecordChoicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordChoicesResponse.ProtoReflect.Descriptor instead.
 func (*RecordChoicesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{47}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RecordChoicesResponse) GetWithdrawalAcknowledged() bool {
@@ -3708,7 +4066,7 @@ type AskGuardianRequest struct {
 
 func (x *AskGuardianRequest) Reset() {
 	*x = AskGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3720,7 +4078,7 @@ func (x *AskGuardianRequest) String() string {
 func (*AskGuardianRequest) ProtoMessage() {}
 
 func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[48]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3733,7 +4091,7 @@ func (x *AskGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AskGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{48}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AskGuardianRequest) GetAccount() string {
@@ -3765,7 +4123,7 @@ type AskGuardianResponse struct {
 
 func (x *AskGuardianResponse) Reset() {
 	*x = AskGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3777,7 +4135,7 @@ func (x *AskGuardianResponse) String() string {
 func (*AskGuardianResponse) ProtoMessage() {}
 
 func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[49]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3790,7 +4148,7 @@ func (x *AskGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AskGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{49}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
 }
 
 type GetGuardianCaseRequest struct {
@@ -3804,7 +4162,7 @@ type GetGuardianCaseRequest struct {
 
 func (x *GetGuardianCaseRequest) Reset() {
 	*x = GetGuardianCaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3816,7 +4174,7 @@ func (x *GetGuardianCaseRequest) String() string {
 func (*GetGuardianCaseRequest) ProtoMessage() {}
 
 func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[50]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3829,7 +4187,7 @@ func (x *GetGuardianCaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseRequest.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{50}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetGuardianCaseRequest) GetAccount() string {
@@ -3865,7 +4223,7 @@ type GetGuardianCaseResponse struct {
 
 func (x *GetGuardianCaseResponse) Reset() {
 	*x = GetGuardianCaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3877,7 +4235,7 @@ func (x *GetGuardianCaseResponse) String() string {
 func (*GetGuardianCaseResponse) ProtoMessage() {}
 
 func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[51]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3890,7 +4248,7 @@ func (x *GetGuardianCaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGuardianCaseResponse.ProtoReflect.Descriptor instead.
 func (*GetGuardianCaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{51}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *GetGuardianCaseResponse) GetNotice() *Notice {
@@ -3936,7 +4294,7 @@ type AnswerGuardianRequest struct {
 
 func (x *AnswerGuardianRequest) Reset() {
 	*x = AnswerGuardianRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3948,7 +4306,7 @@ func (x *AnswerGuardianRequest) String() string {
 func (*AnswerGuardianRequest) ProtoMessage() {}
 
 func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[52]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3961,7 +4319,7 @@ func (x *AnswerGuardianRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianRequest.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{52}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *AnswerGuardianRequest) GetAccount() string {
@@ -4022,7 +4380,7 @@ type AnswerGuardianResponse struct {
 
 func (x *AnswerGuardianResponse) Reset() {
 	*x = AnswerGuardianResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4034,7 +4392,7 @@ func (x *AnswerGuardianResponse) String() string {
 func (*AnswerGuardianResponse) ProtoMessage() {}
 
 func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[53]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4047,7 +4405,7 @@ func (x *AnswerGuardianResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerGuardianResponse.ProtoReflect.Descriptor instead.
 func (*AnswerGuardianResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{53}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *AnswerGuardianResponse) GetAcknowledged() bool {
@@ -4068,7 +4426,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4080,7 +4438,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[54]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4093,7 +4451,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{54}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *LeaseRequest) GetRunId() string {
@@ -4129,7 +4487,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4141,7 +4499,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[55]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4154,7 +4512,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{55}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LeaseResponse) GetPermits() []*Permit {
@@ -4197,7 +4555,7 @@ type Permit struct {
 
 func (x *Permit) Reset() {
 	*x = Permit{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4209,7 +4567,7 @@ func (x *Permit) String() string {
 func (*Permit) ProtoMessage() {}
 
 func (x *Permit) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[56]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4222,7 +4580,7 @@ func (x *Permit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permit.ProtoReflect.Descriptor instead.
 func (*Permit) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{56}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Permit) GetPermitId() string {
@@ -4263,7 +4621,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4275,7 +4633,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[57]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4288,7 +4646,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{57}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ReportRequest) GetRunId() string {
@@ -4317,7 +4675,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4329,7 +4687,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[58]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4342,7 +4700,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{58}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Outcome) GetPermitId() string {
@@ -4381,7 +4739,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4393,7 +4751,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[59]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4406,7 +4764,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{59}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
 }
 
 type ReconcileRequest struct {
@@ -4419,7 +4777,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4431,7 +4789,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[60]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4444,7 +4802,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{60}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReconcileRequest) GetRunId() string {
@@ -4471,7 +4829,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4483,7 +4841,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[61]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4496,7 +4854,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{61}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Received) GetOpenId() string {
@@ -4529,7 +4887,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4541,7 +4899,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[62]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4554,7 +4912,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{62}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReconcileResponse) GetSentOnce() int64 {
@@ -4622,7 +4980,7 @@ type StartTransferRequest struct {
 
 func (x *StartTransferRequest) Reset() {
 	*x = StartTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4634,7 +4992,7 @@ func (x *StartTransferRequest) String() string {
 func (*StartTransferRequest) ProtoMessage() {}
 
 func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[63]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4647,7 +5005,7 @@ func (x *StartTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferRequest.ProtoReflect.Descriptor instead.
 func (*StartTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{63}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *StartTransferRequest) GetTransferId() string {
@@ -4668,7 +5026,7 @@ type StartTransferResponse struct {
 
 func (x *StartTransferResponse) Reset() {
 	*x = StartTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4680,7 +5038,7 @@ func (x *StartTransferResponse) String() string {
 func (*StartTransferResponse) ProtoMessage() {}
 
 func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[64]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4693,7 +5051,7 @@ func (x *StartTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartTransferResponse.ProtoReflect.Descriptor instead.
 func (*StartTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{64}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *StartTransferResponse) GetAllowed() bool {
@@ -4726,7 +5084,7 @@ type ReleaseAggregatesRequest struct {
 
 func (x *ReleaseAggregatesRequest) Reset() {
 	*x = ReleaseAggregatesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4738,7 +5096,7 @@ func (x *ReleaseAggregatesRequest) String() string {
 func (*ReleaseAggregatesRequest) ProtoMessage() {}
 
 func (x *ReleaseAggregatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[65]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4751,7 +5109,7 @@ func (x *ReleaseAggregatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAggregatesRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseAggregatesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{65}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReleaseAggregatesRequest) GetTransferId() string {
@@ -4775,7 +5133,7 @@ type ReleaseAggregatesResponse struct {
 
 func (x *ReleaseAggregatesResponse) Reset() {
 	*x = ReleaseAggregatesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4787,7 +5145,7 @@ func (x *ReleaseAggregatesResponse) String() string {
 func (*ReleaseAggregatesResponse) ProtoMessage() {}
 
 func (x *ReleaseAggregatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[66]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4800,7 +5158,7 @@ func (x *ReleaseAggregatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAggregatesResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseAggregatesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{66}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReleaseAggregatesResponse) GetRefusals() []*Refusal {
@@ -4858,7 +5216,7 @@ type AggregateTable struct {
 
 func (x *AggregateTable) Reset() {
 	*x = AggregateTable{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4870,7 +5228,7 @@ func (x *AggregateTable) String() string {
 func (*AggregateTable) ProtoMessage() {}
 
 func (x *AggregateTable) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[67]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4883,7 +5241,7 @@ func (x *AggregateTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AggregateTable.ProtoReflect.Descriptor instead.
 func (*AggregateTable) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{67}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *AggregateTable) GetName() string {
@@ -4925,7 +5283,7 @@ type AggregateCell struct {
 
 func (x *AggregateCell) Reset() {
 	*x = AggregateCell{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4937,7 +5295,7 @@ func (x *AggregateCell) String() string {
 func (*AggregateCell) ProtoMessage() {}
 
 func (x *AggregateCell) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[68]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4950,7 +5308,7 @@ func (x *AggregateCell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AggregateCell.ProtoReflect.Descriptor instead.
 func (*AggregateCell) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{68}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *AggregateCell) GetKeys() []string {
@@ -4977,7 +5335,7 @@ type FinishAggregatesRequest struct {
 
 func (x *FinishAggregatesRequest) Reset() {
 	*x = FinishAggregatesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4989,7 +5347,7 @@ func (x *FinishAggregatesRequest) String() string {
 func (*FinishAggregatesRequest) ProtoMessage() {}
 
 func (x *FinishAggregatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[69]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5002,7 +5360,7 @@ func (x *FinishAggregatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAggregatesRequest.ProtoReflect.Descriptor instead.
 func (*FinishAggregatesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{69}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *FinishAggregatesRequest) GetTransferId() string {
@@ -5027,7 +5385,7 @@ type FinishAggregatesResponse struct {
 
 func (x *FinishAggregatesResponse) Reset() {
 	*x = FinishAggregatesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5039,7 +5397,7 @@ func (x *FinishAggregatesResponse) String() string {
 func (*FinishAggregatesResponse) ProtoMessage() {}
 
 func (x *FinishAggregatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[70]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5052,7 +5410,7 @@ func (x *FinishAggregatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAggregatesResponse.ProtoReflect.Descriptor instead.
 func (*FinishAggregatesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{70}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
 }
 
 type LeasePartRequest struct {
@@ -5065,7 +5423,7 @@ type LeasePartRequest struct {
 
 func (x *LeasePartRequest) Reset() {
 	*x = LeasePartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5077,7 +5435,7 @@ func (x *LeasePartRequest) String() string {
 func (*LeasePartRequest) ProtoMessage() {}
 
 func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[71]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5090,7 +5448,7 @@ func (x *LeasePartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartRequest.ProtoReflect.Descriptor instead.
 func (*LeasePartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{71}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *LeasePartRequest) GetTransferId() string {
@@ -5122,7 +5480,7 @@ type LeasePartResponse struct {
 
 func (x *LeasePartResponse) Reset() {
 	*x = LeasePartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5134,7 +5492,7 @@ func (x *LeasePartResponse) String() string {
 func (*LeasePartResponse) ProtoMessage() {}
 
 func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[72]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5147,7 +5505,7 @@ func (x *LeasePartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeasePartResponse.ProtoReflect.Descriptor instead.
 func (*LeasePartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{72}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *LeasePartResponse) GetPart() int64 {
@@ -5213,7 +5571,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +5583,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[73]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +5596,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{73}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Part) GetPart() int64 {
@@ -5287,7 +5645,7 @@ type ReportPartRequest struct {
 
 func (x *ReportPartRequest) Reset() {
 	*x = ReportPartRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5299,7 +5657,7 @@ func (x *ReportPartRequest) String() string {
 func (*ReportPartRequest) ProtoMessage() {}
 
 func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[74]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5312,7 +5670,7 @@ func (x *ReportPartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartRequest.ProtoReflect.Descriptor instead.
 func (*ReportPartRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{74}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ReportPartRequest) GetTransferId() string {
@@ -5344,7 +5702,7 @@ type ReportPartResponse struct {
 
 func (x *ReportPartResponse) Reset() {
 	*x = ReportPartResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5356,7 +5714,7 @@ func (x *ReportPartResponse) String() string {
 func (*ReportPartResponse) ProtoMessage() {}
 
 func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[75]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5369,7 +5727,7 @@ func (x *ReportPartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportPartResponse.ProtoReflect.Descriptor instead.
 func (*ReportPartResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{75}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
 }
 
 type ListPartsRequest struct {
@@ -5381,7 +5739,7 @@ type ListPartsRequest struct {
 
 func (x *ListPartsRequest) Reset() {
 	*x = ListPartsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5393,7 +5751,7 @@ func (x *ListPartsRequest) String() string {
 func (*ListPartsRequest) ProtoMessage() {}
 
 func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[76]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5406,7 +5764,7 @@ func (x *ListPartsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsRequest.ProtoReflect.Descriptor instead.
 func (*ListPartsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{76}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListPartsRequest) GetTransferId() string {
@@ -5431,7 +5789,7 @@ type ListPartsResponse struct {
 
 func (x *ListPartsResponse) Reset() {
 	*x = ListPartsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5443,7 +5801,7 @@ func (x *ListPartsResponse) String() string {
 func (*ListPartsResponse) ProtoMessage() {}
 
 func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[77]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5456,7 +5814,7 @@ func (x *ListPartsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPartsResponse.ProtoReflect.Descriptor instead.
 func (*ListPartsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{77}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ListPartsResponse) GetParts() []*Part {
@@ -5511,7 +5869,7 @@ type FinishTransferRequest struct {
 
 func (x *FinishTransferRequest) Reset() {
 	*x = FinishTransferRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5523,7 +5881,7 @@ func (x *FinishTransferRequest) String() string {
 func (*FinishTransferRequest) ProtoMessage() {}
 
 func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[78]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5536,7 +5894,7 @@ func (x *FinishTransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferRequest.ProtoReflect.Descriptor instead.
 func (*FinishTransferRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{78}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *FinishTransferRequest) GetTransferId() string {
@@ -5561,7 +5919,7 @@ type FinishTransferResponse struct {
 
 func (x *FinishTransferResponse) Reset() {
 	*x = FinishTransferResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5573,7 +5931,7 @@ func (x *FinishTransferResponse) String() string {
 func (*FinishTransferResponse) ProtoMessage() {}
 
 func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[79]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5586,7 +5944,7 @@ func (x *FinishTransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishTransferResponse.ProtoReflect.Descriptor instead.
 func (*FinishTransferResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{79}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
 }
 
 // RequestCounts are the open requests of all people about their own data.
@@ -5602,7 +5960,7 @@ type RequestCounts struct {
 
 func (x *RequestCounts) Reset() {
 	*x = RequestCounts{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5614,7 +5972,7 @@ func (x *RequestCounts) String() string {
 func (*RequestCounts) ProtoMessage() {}
 
 func (x *RequestCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[80]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5627,7 +5985,7 @@ func (x *RequestCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCounts.ProtoReflect.Descriptor instead.
 func (*RequestCounts) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{80}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *RequestCounts) GetOpen() string {
@@ -5674,7 +6032,7 @@ type RecipientState struct {
 
 func (x *RecipientState) Reset() {
 	*x = RecipientState{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5686,7 +6044,7 @@ func (x *RecipientState) String() string {
 func (*RecipientState) ProtoMessage() {}
 
 func (x *RecipientState) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[81]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5699,7 +6057,7 @@ func (x *RecipientState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientState.ProtoReflect.Descriptor instead.
 func (*RecipientState) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{81}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *RecipientState) GetRecipient() string {
@@ -5752,7 +6110,7 @@ type ListRecipientDutiesRequest struct {
 
 func (x *ListRecipientDutiesRequest) Reset() {
 	*x = ListRecipientDutiesRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5764,7 +6122,7 @@ func (x *ListRecipientDutiesRequest) String() string {
 func (*ListRecipientDutiesRequest) ProtoMessage() {}
 
 func (x *ListRecipientDutiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[82]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5777,7 +6135,7 @@ func (x *ListRecipientDutiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientDutiesRequest.ProtoReflect.Descriptor instead.
 func (*ListRecipientDutiesRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{82}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
 }
 
 type ListRecipientDutiesResponse struct {
@@ -5789,7 +6147,7 @@ type ListRecipientDutiesResponse struct {
 
 func (x *ListRecipientDutiesResponse) Reset() {
 	*x = ListRecipientDutiesResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5801,7 +6159,7 @@ func (x *ListRecipientDutiesResponse) String() string {
 func (*ListRecipientDutiesResponse) ProtoMessage() {}
 
 func (x *ListRecipientDutiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[83]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5814,7 +6172,7 @@ func (x *ListRecipientDutiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecipientDutiesResponse.ProtoReflect.Descriptor instead.
 func (*ListRecipientDutiesResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{83}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListRecipientDutiesResponse) GetRecipients() []*RecipientDuties {
@@ -5839,7 +6197,7 @@ type RecipientDuties struct {
 
 func (x *RecipientDuties) Reset() {
 	*x = RecipientDuties{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5851,7 +6209,7 @@ func (x *RecipientDuties) String() string {
 func (*RecipientDuties) ProtoMessage() {}
 
 func (x *RecipientDuties) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[84]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5864,7 +6222,7 @@ func (x *RecipientDuties) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientDuties.ProtoReflect.Descriptor instead.
 func (*RecipientDuties) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{84}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *RecipientDuties) GetRecipient() string {
@@ -5919,7 +6277,7 @@ type TellRecipientRequest struct {
 
 func (x *TellRecipientRequest) Reset() {
 	*x = TellRecipientRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5931,7 +6289,7 @@ func (x *TellRecipientRequest) String() string {
 func (*TellRecipientRequest) ProtoMessage() {}
 
 func (x *TellRecipientRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[85]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5944,7 +6302,7 @@ func (x *TellRecipientRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TellRecipientRequest.ProtoReflect.Descriptor instead.
 func (*TellRecipientRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{85}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *TellRecipientRequest) GetRecipient() string {
@@ -5970,7 +6328,7 @@ type TellRecipientResponse struct {
 
 func (x *TellRecipientResponse) Reset() {
 	*x = TellRecipientResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5982,7 +6340,7 @@ func (x *TellRecipientResponse) String() string {
 func (*TellRecipientResponse) ProtoMessage() {}
 
 func (x *TellRecipientResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[86]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5995,7 +6353,7 @@ func (x *TellRecipientResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TellRecipientResponse.ProtoReflect.Descriptor instead.
 func (*TellRecipientResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{86}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *TellRecipientResponse) GetNotifications() []*Notification {
@@ -6017,7 +6375,7 @@ type Notification struct {
 
 func (x *Notification) Reset() {
 	*x = Notification{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6029,7 +6387,7 @@ func (x *Notification) String() string {
 func (*Notification) ProtoMessage() {}
 
 func (x *Notification) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[87]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6042,7 +6400,7 @@ func (x *Notification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notification.ProtoReflect.Descriptor instead.
 func (*Notification) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{87}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Notification) GetId() string {
@@ -6077,7 +6435,7 @@ type AcknowledgeLetterRequest struct {
 
 func (x *AcknowledgeLetterRequest) Reset() {
 	*x = AcknowledgeLetterRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6089,7 +6447,7 @@ func (x *AcknowledgeLetterRequest) String() string {
 func (*AcknowledgeLetterRequest) ProtoMessage() {}
 
 func (x *AcknowledgeLetterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[88]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6102,7 +6460,7 @@ func (x *AcknowledgeLetterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeLetterRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeLetterRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{88}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *AcknowledgeLetterRequest) GetRecipient() string {
@@ -6135,7 +6493,7 @@ type AcknowledgeLetterResponse struct {
 
 func (x *AcknowledgeLetterResponse) Reset() {
 	*x = AcknowledgeLetterResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6147,7 +6505,7 @@ func (x *AcknowledgeLetterResponse) String() string {
 func (*AcknowledgeLetterResponse) ProtoMessage() {}
 
 func (x *AcknowledgeLetterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[89]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6160,7 +6518,7 @@ func (x *AcknowledgeLetterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeLetterResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeLetterResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{89}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *AcknowledgeLetterResponse) GetPeople() int64 {
@@ -6181,7 +6539,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6193,7 +6551,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[90]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6206,7 +6564,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{90}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *GetRecordRequest) GetAccount() string {
@@ -6239,7 +6597,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6251,7 +6609,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[91]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6264,7 +6622,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{91}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *GetRecordResponse) GetRecord() *Record {
@@ -6300,7 +6658,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6312,7 +6670,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[92]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6325,7 +6683,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{92}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *Record) GetKnown() bool {
@@ -6462,7 +6820,7 @@ type ShownEntry struct {
 
 func (x *ShownEntry) Reset() {
 	*x = ShownEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6474,7 +6832,7 @@ func (x *ShownEntry) String() string {
 func (*ShownEntry) ProtoMessage() {}
 
 func (x *ShownEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[93]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6487,7 +6845,7 @@ func (x *ShownEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShownEntry.ProtoReflect.Descriptor instead.
 func (*ShownEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{93}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *ShownEntry) GetAt() *timestamppb.Timestamp {
@@ -6550,7 +6908,7 @@ type GuardianEntry struct {
 
 func (x *GuardianEntry) Reset() {
 	*x = GuardianEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6562,7 +6920,7 @@ func (x *GuardianEntry) String() string {
 func (*GuardianEntry) ProtoMessage() {}
 
 func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[94]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6575,7 +6933,7 @@ func (x *GuardianEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuardianEntry.ProtoReflect.Descriptor instead.
 func (*GuardianEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{94}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *GuardianEntry) GetState() string {
@@ -6652,7 +7010,7 @@ type LeadStanding struct {
 
 func (x *LeadStanding) Reset() {
 	*x = LeadStanding{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6664,7 +7022,7 @@ func (x *LeadStanding) String() string {
 func (*LeadStanding) ProtoMessage() {}
 
 func (x *LeadStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[95]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6677,7 +7035,7 @@ func (x *LeadStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeadStanding.ProtoReflect.Descriptor instead.
 func (*LeadStanding) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{95}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *LeadStanding) GetModel() string {
@@ -6712,7 +7070,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6724,7 +7082,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[96]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6737,7 +7095,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{96}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *Relation) GetAccount() string {
@@ -6772,7 +7130,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6784,7 +7142,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[97]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6797,7 +7155,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{97}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *Grant) GetAccount() string {
@@ -6839,7 +7197,7 @@ type ConsentEntry struct {
 
 func (x *ConsentEntry) Reset() {
 	*x = ConsentEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6851,7 +7209,7 @@ func (x *ConsentEntry) String() string {
 func (*ConsentEntry) ProtoMessage() {}
 
 func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[98]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6864,7 +7222,7 @@ func (x *ConsentEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsentEntry.ProtoReflect.Descriptor instead.
 func (*ConsentEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{98}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ConsentEntry) GetPurpose() string {
@@ -6949,7 +7307,7 @@ type MessageEntry struct {
 
 func (x *MessageEntry) Reset() {
 	*x = MessageEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6961,7 +7319,7 @@ func (x *MessageEntry) String() string {
 func (*MessageEntry) ProtoMessage() {}
 
 func (x *MessageEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[99]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6974,7 +7332,7 @@ func (x *MessageEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageEntry.ProtoReflect.Descriptor instead.
 func (*MessageEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{99}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *MessageEntry) GetCampaign() string {
@@ -7027,7 +7385,7 @@ type PassedOn struct {
 
 func (x *PassedOn) Reset() {
 	*x = PassedOn{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7039,7 +7397,7 @@ func (x *PassedOn) String() string {
 func (*PassedOn) ProtoMessage() {}
 
 func (x *PassedOn) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[100]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7052,7 +7410,7 @@ func (x *PassedOn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PassedOn.ProtoReflect.Descriptor instead.
 func (*PassedOn) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{100}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *PassedOn) GetRecipient() string {
@@ -7166,7 +7524,7 @@ type RequestEntry struct {
 
 func (x *RequestEntry) Reset() {
 	*x = RequestEntry{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7178,7 +7536,7 @@ func (x *RequestEntry) String() string {
 func (*RequestEntry) ProtoMessage() {}
 
 func (x *RequestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[101]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7191,7 +7549,7 @@ func (x *RequestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestEntry.ProtoReflect.Descriptor instead.
 func (*RequestEntry) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{101}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *RequestEntry) GetKind() string {
@@ -7240,7 +7598,7 @@ type Interaction struct {
 
 func (x *Interaction) Reset() {
 	*x = Interaction{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7252,7 +7610,7 @@ func (x *Interaction) String() string {
 func (*Interaction) ProtoMessage() {}
 
 func (x *Interaction) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[102]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7265,7 +7623,7 @@ func (x *Interaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
 func (*Interaction) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{102}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *Interaction) GetKind() string {
@@ -7301,7 +7659,7 @@ type CorrectRecordRequest struct {
 
 func (x *CorrectRecordRequest) Reset() {
 	*x = CorrectRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7313,7 +7671,7 @@ func (x *CorrectRecordRequest) String() string {
 func (*CorrectRecordRequest) ProtoMessage() {}
 
 func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[103]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7326,7 +7684,7 @@ func (x *CorrectRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordRequest.ProtoReflect.Descriptor instead.
 func (*CorrectRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{103}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *CorrectRecordRequest) GetAccount() string {
@@ -7366,7 +7724,7 @@ type CorrectRecordResponse struct {
 
 func (x *CorrectRecordResponse) Reset() {
 	*x = CorrectRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7378,7 +7736,7 @@ func (x *CorrectRecordResponse) String() string {
 func (*CorrectRecordResponse) ProtoMessage() {}
 
 func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[104]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7391,7 +7749,7 @@ func (x *CorrectRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectRecordResponse.ProtoReflect.Descriptor instead.
 func (*CorrectRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{104}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *CorrectRecordResponse) GetRecord() *Record {
@@ -7412,7 +7770,7 @@ type MakeRequestRequest struct {
 
 func (x *MakeRequestRequest) Reset() {
 	*x = MakeRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7424,7 +7782,7 @@ func (x *MakeRequestRequest) String() string {
 func (*MakeRequestRequest) ProtoMessage() {}
 
 func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[105]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7437,7 +7795,7 @@ func (x *MakeRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestRequest.ProtoReflect.Descriptor instead.
 func (*MakeRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{105}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *MakeRequestRequest) GetAccount() string {
@@ -7471,7 +7829,7 @@ type MakeRequestResponse struct {
 
 func (x *MakeRequestResponse) Reset() {
 	*x = MakeRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7483,7 +7841,7 @@ func (x *MakeRequestResponse) String() string {
 func (*MakeRequestResponse) ProtoMessage() {}
 
 func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[106]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7496,7 +7854,7 @@ func (x *MakeRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeRequestResponse.ProtoReflect.Descriptor instead.
 func (*MakeRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{106}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *MakeRequestResponse) GetRequest() *RequestEntry {
@@ -7523,7 +7881,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7535,7 +7893,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[107]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7548,7 +7906,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{107}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *GetReceiptRequest) GetAccount() string {
@@ -7574,7 +7932,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7586,7 +7944,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[108]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7599,7 +7957,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{108}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -7619,7 +7977,7 @@ type ErasePersonRequest struct {
 
 func (x *ErasePersonRequest) Reset() {
 	*x = ErasePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7631,7 +7989,7 @@ func (x *ErasePersonRequest) String() string {
 func (*ErasePersonRequest) ProtoMessage() {}
 
 func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[109]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7644,7 +8002,7 @@ func (x *ErasePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{109}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *ErasePersonRequest) GetAccount() string {
@@ -7671,7 +8029,7 @@ type ErasePersonResponse struct {
 
 func (x *ErasePersonResponse) Reset() {
 	*x = ErasePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7683,7 +8041,7 @@ func (x *ErasePersonResponse) String() string {
 func (*ErasePersonResponse) ProtoMessage() {}
 
 func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[110]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7696,7 +8054,7 @@ func (x *ErasePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{110}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *ErasePersonResponse) GetFound() bool {
@@ -7721,7 +8079,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7733,7 +8091,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[111]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7746,7 +8104,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{111}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{118}
 }
 
 type ListRequestsResponse struct {
@@ -7758,7 +8116,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7770,7 +8128,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[112]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7783,7 +8141,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{112}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*OpenRequest {
@@ -7804,7 +8162,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7816,7 +8174,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[113]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7829,7 +8187,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{113}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *OpenRequest) GetReference() string {
@@ -7863,7 +8221,7 @@ type AnswerRequestRequest struct {
 
 func (x *AnswerRequestRequest) Reset() {
 	*x = AnswerRequestRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7875,7 +8233,7 @@ func (x *AnswerRequestRequest) String() string {
 func (*AnswerRequestRequest) ProtoMessage() {}
 
 func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[114]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7888,7 +8246,7 @@ func (x *AnswerRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestRequest.ProtoReflect.Descriptor instead.
 func (*AnswerRequestRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{114}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *AnswerRequestRequest) GetReference() string {
@@ -7913,7 +8271,7 @@ type AnswerRequestResponse struct {
 
 func (x *AnswerRequestResponse) Reset() {
 	*x = AnswerRequestResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7925,7 +8283,7 @@ func (x *AnswerRequestResponse) String() string {
 func (*AnswerRequestResponse) ProtoMessage() {}
 
 func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[115]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7938,7 +8296,7 @@ func (x *AnswerRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerRequestResponse.ProtoReflect.Descriptor instead.
 func (*AnswerRequestResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{115}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{122}
 }
 
 type FetchRecordRequest struct {
@@ -7952,7 +8310,7 @@ type FetchRecordRequest struct {
 
 func (x *FetchRecordRequest) Reset() {
 	*x = FetchRecordRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7964,7 +8322,7 @@ func (x *FetchRecordRequest) String() string {
 func (*FetchRecordRequest) ProtoMessage() {}
 
 func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[116]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7977,7 +8335,7 @@ func (x *FetchRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordRequest.ProtoReflect.Descriptor instead.
 func (*FetchRecordRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{116}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *FetchRecordRequest) GetReference() string {
@@ -8010,7 +8368,7 @@ type FetchRecordResponse struct {
 
 func (x *FetchRecordResponse) Reset() {
 	*x = FetchRecordResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8022,7 +8380,7 @@ func (x *FetchRecordResponse) String() string {
 func (*FetchRecordResponse) ProtoMessage() {}
 
 func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[117]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8035,7 +8393,7 @@ func (x *FetchRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRecordResponse.ProtoReflect.Descriptor instead.
 func (*FetchRecordResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{117}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *FetchRecordResponse) GetRecord() *Record {
@@ -8055,7 +8413,7 @@ type RemovePersonRequest struct {
 
 func (x *RemovePersonRequest) Reset() {
 	*x = RemovePersonRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8067,7 +8425,7 @@ func (x *RemovePersonRequest) String() string {
 func (*RemovePersonRequest) ProtoMessage() {}
 
 func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[118]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8080,7 +8438,7 @@ func (x *RemovePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonRequest.ProtoReflect.Descriptor instead.
 func (*RemovePersonRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{118}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *RemovePersonRequest) GetAccount() string {
@@ -8107,7 +8465,7 @@ type RemovePersonResponse struct {
 
 func (x *RemovePersonResponse) Reset() {
 	*x = RemovePersonResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8119,7 +8477,7 @@ func (x *RemovePersonResponse) String() string {
 func (*RemovePersonResponse) ProtoMessage() {}
 
 func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[119]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8132,7 +8490,7 @@ func (x *RemovePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePersonResponse.ProtoReflect.Descriptor instead.
 func (*RemovePersonResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{119}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *RemovePersonResponse) GetFound() bool {
@@ -8159,7 +8517,7 @@ type ImportPeopleRequest struct {
 
 func (x *ImportPeopleRequest) Reset() {
 	*x = ImportPeopleRequest{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8171,7 +8529,7 @@ func (x *ImportPeopleRequest) String() string {
 func (*ImportPeopleRequest) ProtoMessage() {}
 
 func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[120]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8184,7 +8542,7 @@ func (x *ImportPeopleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleRequest.ProtoReflect.Descriptor instead.
 func (*ImportPeopleRequest) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{120}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *ImportPeopleRequest) GetAccount() string {
@@ -8212,7 +8570,7 @@ type ImportedPerson struct {
 
 func (x *ImportedPerson) Reset() {
 	*x = ImportedPerson{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8224,7 +8582,7 @@ func (x *ImportedPerson) String() string {
 func (*ImportedPerson) ProtoMessage() {}
 
 func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[121]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8237,7 +8595,7 @@ func (x *ImportedPerson) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedPerson.ProtoReflect.Descriptor instead.
 func (*ImportedPerson) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{121}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *ImportedPerson) GetOpenId() string {
@@ -8274,7 +8632,7 @@ type ImportedConsent struct {
 
 func (x *ImportedConsent) Reset() {
 	*x = ImportedConsent{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8286,7 +8644,7 @@ func (x *ImportedConsent) String() string {
 func (*ImportedConsent) ProtoMessage() {}
 
 func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[122]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8299,7 +8657,7 @@ func (x *ImportedConsent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedConsent.ProtoReflect.Descriptor instead.
 func (*ImportedConsent) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{122}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *ImportedConsent) GetPurpose() string {
@@ -8349,7 +8707,7 @@ type ImportPeopleResponse struct {
 
 func (x *ImportPeopleResponse) Reset() {
 	*x = ImportPeopleResponse{}
-	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8361,7 +8719,7 @@ func (x *ImportPeopleResponse) String() string {
 func (*ImportPeopleResponse) ProtoMessage() {}
 
 func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_maodian_store_v1_store_proto_msgTypes[123]
+	mi := &file_maodian_store_v1_store_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8374,7 +8732,7 @@ func (x *ImportPeopleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportPeopleResponse.ProtoReflect.Descriptor instead.
 func (*ImportPeopleResponse) Descriptor() ([]byte, []int) {
-	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{123}
+	return file_maodian_store_v1_store_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *ImportPeopleResponse) GetPeople() int64 {
@@ -8567,7 +8925,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06bundle\x18\x02 \x01(\v2\x18.maodian.store.v1.BundleR\x06bundle\"(\n" +
 	"\x12PushBundleResponse\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"\x12\n" +
-	"\x10GetStatusRequest\"\x8d\x06\n" +
+	"\x10GetStatusRequest\"\xb5\x06\n" +
 	"\x11GetStatusResponse\x12\x1b\n" +
 	"\tledger_id\x18\x01 \x01(\tR\bledgerId\x12\x1a\n" +
 	"\bsubjects\x18\x02 \x01(\tR\bsubjects\x12\x19\n" +
@@ -8590,7 +8948,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x13notice_content_hash\x18\f \x01(\tR\x11noticeContentHash\x12%\n" +
 	"\x0enotice_refused\x18\r \x01(\bR\rnoticeRefused\x12%\n" +
 	"\x0enotice_refusal\x18\x17 \x01(\tR\rnoticeRefusal\x12%\n" +
-	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\x12!\n" +
+	"\x0estale_consents\x18\x0e \x01(\tR\rstaleConsents\x12&\n" +
+	"\x0fcounting_key_id\x18\x19 \x01(\tR\rcountingKeyId\x12!\n" +
 	"\fverifier_key\x18\x15 \x01(\tR\vverifierKey\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x16 \x01(\tR\n" +
@@ -8667,7 +9026,27 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x13GetCountersResponse\x12\x12\n" +
 	"\x04year\x18\x01 \x01(\x03R\x04year\x123\n" +
 	"\acounted\x18\x02 \x01(\v2\x19.maodian.store.v1.PersonsR\acounted\x121\n" +
-	"\x06recent\x18\x03 \x01(\v2\x19.maodian.store.v1.PersonsR\x06recent\"L\n" +
+	"\x06recent\x18\x03 \x01(\v2\x19.maodian.store.v1.PersonsR\x06recent\"C\n" +
+	"\x13GetElsewhereRequest\x12,\n" +
+	"\x05peers\x18\x01 \x03(\v2\x16.maodian.store.v1.PeerR\x05peers\"R\n" +
+	"\x04Peer\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"K\n" +
+	"\x14GetElsewhereResponse\x123\n" +
+	"\acounted\x18\x01 \x01(\v2\x19.maodian.store.v1.PersonsR\acounted\"g\n" +
+	"\x11GetCountedRequest\x12\x1c\n" +
+	"\tprocessor\x18\x01 \x01(\tR\tprocessor\x12\x1d\n" +
+	"\n" +
+	"since_year\x18\x02 \x01(\x03R\tsinceYear\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"I\n" +
+	"\x12GetCountedResponse\x123\n" +
+	"\acounted\x18\x01 \x01(\v2\x19.maodian.store.v1.PersonsR\acounted\"g\n" +
+	"\x12ListCountedRequest\x123\n" +
+	"\x02of\x18\x01 \x01(\v2#.maodian.store.v1.GetCountedRequestR\x02of\x12\x1c\n" +
+	"\tsensitive\x18\x02 \x01(\bR\tsensitive\"7\n" +
+	"\x13ListCountedResponse\x12 \n" +
+	"\vcommitments\x18\x01 \x01(\fR\vcommitments\"L\n" +
 	"\aPersons\x12#\n" +
 	"\rnon_sensitive\x18\x01 \x01(\x03R\fnonSensitive\x12\x1c\n" +
 	"\tsensitive\x18\x02 \x01(\x03R\tsensitive\"\xfa\a\n" +
@@ -9151,7 +9530,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x06people\x18\x01 \x01(\x03R\x06people\x12\x1a\n" +
 	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12\x1a\n" +
 	"\bunproved\x18\x03 \x01(\x03R\bunproved\x12\"\n" +
-	"\fcontradicted\x18\x04 \x01(\x03R\fcontradicted2\xc6\x06\n" +
+	"\fcontradicted\x18\x04 \x01(\x03R\fcontradicted2\xa5\a\n" +
 	"\x0eControlService\x12W\n" +
 	"\n" +
 	"PushBundle\x12#.maodian.store.v1.PushBundleRequest\x1a$.maodian.store.v1.PushBundleResponse\x12T\n" +
@@ -9160,7 +9539,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aPlanRun\x12 .maodian.store.v1.PlanRunRequest\x1a!.maodian.store.v1.PlanRunResponse\x12K\n" +
 	"\x06GetRun\x12\x1f.maodian.store.v1.GetRunRequest\x1a .maodian.store.v1.GetRunResponse\x12i\n" +
 	"\x10GetTransferFacts\x12).maodian.store.v1.GetTransferFactsRequest\x1a*.maodian.store.v1.GetTransferFactsResponse\x12Z\n" +
-	"\vGetCounters\x12$.maodian.store.v1.GetCountersRequest\x1a%.maodian.store.v1.GetCountersResponse\x12f\n" +
+	"\vGetCounters\x12$.maodian.store.v1.GetCountersRequest\x1a%.maodian.store.v1.GetCountersResponse\x12]\n" +
+	"\fGetElsewhere\x12%.maodian.store.v1.GetElsewhereRequest\x1a&.maodian.store.v1.GetElsewhereResponse\x12f\n" +
 	"\x0fDeclareTransfer\x12(.maodian.store.v1.DeclareTransferRequest\x1a).maodian.store.v1.DeclareTransferResponse\x12Z\n" +
 	"\vGetTransfer\x12$.maodian.store.v1.GetTransferRequest\x1a%.maodian.store.v1.GetTransferResponse2\x80\t\n" +
 	"\rIntakeService\x12Z\n" +
@@ -9199,7 +9579,11 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\fImportPeople\x12%.maodian.store.v1.ImportPeopleRequest\x1a&.maodian.store.v1.ImportPeopleResponse\x12r\n" +
 	"\x13ListRecipientDuties\x12,.maodian.store.v1.ListRecipientDutiesRequest\x1a-.maodian.store.v1.ListRecipientDutiesResponse\x12`\n" +
 	"\rTellRecipient\x12&.maodian.store.v1.TellRecipientRequest\x1a'.maodian.store.v1.TellRecipientResponse\x12l\n" +
-	"\x11AcknowledgeLetter\x12*.maodian.store.v1.AcknowledgeLetterRequest\x1a+.maodian.store.v1.AcknowledgeLetterResponseB=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
+	"\x11AcknowledgeLetter\x12*.maodian.store.v1.AcknowledgeLetterRequest\x1a+.maodian.store.v1.AcknowledgeLetterResponse2\xc4\x01\n" +
+	"\vPeerService\x12W\n" +
+	"\n" +
+	"GetCounted\x12#.maodian.store.v1.GetCountedRequest\x1a$.maodian.store.v1.GetCountedResponse\x12\\\n" +
+	"\vListCounted\x12$.maodian.store.v1.ListCountedRequest\x1a%.maodian.store.v1.ListCountedResponse0\x01B=Z;github.com/maodian-dev/maodian/internal/storeapi/v1;storev1b\x06proto3"
 
 var (
 	file_maodian_store_v1_store_proto_rawDescOnce sync.Once
@@ -9213,7 +9597,7 @@ func file_maodian_store_v1_store_proto_rawDescGZIP() []byte {
 	return file_maodian_store_v1_store_proto_rawDescData
 }
 
-var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 135)
+var file_maodian_store_v1_store_proto_msgTypes = make([]protoimpl.MessageInfo, 142)
 var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*Bundle)(nil),                      // 0: maodian.store.v1.Bundle
 	(*Policy)(nil),                      // 1: maodian.store.v1.Policy
@@ -9243,315 +9627,332 @@ var file_maodian_store_v1_store_proto_goTypes = []any{
 	(*GetTransferFactsResponse)(nil),    // 25: maodian.store.v1.GetTransferFactsResponse
 	(*GetCountersRequest)(nil),          // 26: maodian.store.v1.GetCountersRequest
 	(*GetCountersResponse)(nil),         // 27: maodian.store.v1.GetCountersResponse
-	(*Persons)(nil),                     // 28: maodian.store.v1.Persons
-	(*TransferSpec)(nil),                // 29: maodian.store.v1.TransferSpec
-	(*DeclareTransferRequest)(nil),      // 30: maodian.store.v1.DeclareTransferRequest
-	(*DeclareTransferResponse)(nil),     // 31: maodian.store.v1.DeclareTransferResponse
-	(*GetTransferRequest)(nil),          // 32: maodian.store.v1.GetTransferRequest
-	(*GetTransferResponse)(nil),         // 33: maodian.store.v1.GetTransferResponse
-	(*Transfer)(nil),                    // 34: maodian.store.v1.Transfer
-	(*ReleasedTable)(nil),               // 35: maodian.store.v1.ReleasedTable
-	(*Refusal)(nil),                     // 36: maodian.store.v1.Refusal
-	(*Manifest)(nil),                    // 37: maodian.store.v1.Manifest
-	(*RecordEventRequest)(nil),          // 38: maodian.store.v1.RecordEventRequest
-	(*SubscriptionAnswer)(nil),          // 39: maodian.store.v1.SubscriptionAnswer
-	(*RecordEventResponse)(nil),         // 40: maodian.store.v1.RecordEventResponse
-	(*GetPreferencesRequest)(nil),       // 41: maodian.store.v1.GetPreferencesRequest
-	(*GetPreferencesResponse)(nil),      // 42: maodian.store.v1.GetPreferencesResponse
-	(*Choice)(nil),                      // 43: maodian.store.v1.Choice
-	(*RecordShownRequest)(nil),          // 44: maodian.store.v1.RecordShownRequest
-	(*RecordShownResponse)(nil),         // 45: maodian.store.v1.RecordShownResponse
-	(*RecordChoicesRequest)(nil),        // 46: maodian.store.v1.RecordChoicesRequest
-	(*RecordChoicesResponse)(nil),       // 47: maodian.store.v1.RecordChoicesResponse
-	(*AskGuardianRequest)(nil),          // 48: maodian.store.v1.AskGuardianRequest
-	(*AskGuardianResponse)(nil),         // 49: maodian.store.v1.AskGuardianResponse
-	(*GetGuardianCaseRequest)(nil),      // 50: maodian.store.v1.GetGuardianCaseRequest
-	(*GetGuardianCaseResponse)(nil),     // 51: maodian.store.v1.GetGuardianCaseResponse
-	(*AnswerGuardianRequest)(nil),       // 52: maodian.store.v1.AnswerGuardianRequest
-	(*AnswerGuardianResponse)(nil),      // 53: maodian.store.v1.AnswerGuardianResponse
-	(*LeaseRequest)(nil),                // 54: maodian.store.v1.LeaseRequest
-	(*LeaseResponse)(nil),               // 55: maodian.store.v1.LeaseResponse
-	(*Permit)(nil),                      // 56: maodian.store.v1.Permit
-	(*ReportRequest)(nil),               // 57: maodian.store.v1.ReportRequest
-	(*Outcome)(nil),                     // 58: maodian.store.v1.Outcome
-	(*ReportResponse)(nil),              // 59: maodian.store.v1.ReportResponse
-	(*ReconcileRequest)(nil),            // 60: maodian.store.v1.ReconcileRequest
-	(*Received)(nil),                    // 61: maodian.store.v1.Received
-	(*ReconcileResponse)(nil),           // 62: maodian.store.v1.ReconcileResponse
-	(*StartTransferRequest)(nil),        // 63: maodian.store.v1.StartTransferRequest
-	(*StartTransferResponse)(nil),       // 64: maodian.store.v1.StartTransferResponse
-	(*ReleaseAggregatesRequest)(nil),    // 65: maodian.store.v1.ReleaseAggregatesRequest
-	(*ReleaseAggregatesResponse)(nil),   // 66: maodian.store.v1.ReleaseAggregatesResponse
-	(*AggregateTable)(nil),              // 67: maodian.store.v1.AggregateTable
-	(*AggregateCell)(nil),               // 68: maodian.store.v1.AggregateCell
-	(*FinishAggregatesRequest)(nil),     // 69: maodian.store.v1.FinishAggregatesRequest
-	(*FinishAggregatesResponse)(nil),    // 70: maodian.store.v1.FinishAggregatesResponse
-	(*LeasePartRequest)(nil),            // 71: maodian.store.v1.LeasePartRequest
-	(*LeasePartResponse)(nil),           // 72: maodian.store.v1.LeasePartResponse
-	(*Part)(nil),                        // 73: maodian.store.v1.Part
-	(*ReportPartRequest)(nil),           // 74: maodian.store.v1.ReportPartRequest
-	(*ReportPartResponse)(nil),          // 75: maodian.store.v1.ReportPartResponse
-	(*ListPartsRequest)(nil),            // 76: maodian.store.v1.ListPartsRequest
-	(*ListPartsResponse)(nil),           // 77: maodian.store.v1.ListPartsResponse
-	(*FinishTransferRequest)(nil),       // 78: maodian.store.v1.FinishTransferRequest
-	(*FinishTransferResponse)(nil),      // 79: maodian.store.v1.FinishTransferResponse
-	(*RequestCounts)(nil),               // 80: maodian.store.v1.RequestCounts
-	(*RecipientState)(nil),              // 81: maodian.store.v1.RecipientState
-	(*ListRecipientDutiesRequest)(nil),  // 82: maodian.store.v1.ListRecipientDutiesRequest
-	(*ListRecipientDutiesResponse)(nil), // 83: maodian.store.v1.ListRecipientDutiesResponse
-	(*RecipientDuties)(nil),             // 84: maodian.store.v1.RecipientDuties
-	(*TellRecipientRequest)(nil),        // 85: maodian.store.v1.TellRecipientRequest
-	(*TellRecipientResponse)(nil),       // 86: maodian.store.v1.TellRecipientResponse
-	(*Notification)(nil),                // 87: maodian.store.v1.Notification
-	(*AcknowledgeLetterRequest)(nil),    // 88: maodian.store.v1.AcknowledgeLetterRequest
-	(*AcknowledgeLetterResponse)(nil),   // 89: maodian.store.v1.AcknowledgeLetterResponse
-	(*GetRecordRequest)(nil),            // 90: maodian.store.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),           // 91: maodian.store.v1.GetRecordResponse
-	(*Record)(nil),                      // 92: maodian.store.v1.Record
-	(*ShownEntry)(nil),                  // 93: maodian.store.v1.ShownEntry
-	(*GuardianEntry)(nil),               // 94: maodian.store.v1.GuardianEntry
-	(*LeadStanding)(nil),                // 95: maodian.store.v1.LeadStanding
-	(*Relation)(nil),                    // 96: maodian.store.v1.Relation
-	(*Grant)(nil),                       // 97: maodian.store.v1.Grant
-	(*ConsentEntry)(nil),                // 98: maodian.store.v1.ConsentEntry
-	(*MessageEntry)(nil),                // 99: maodian.store.v1.MessageEntry
-	(*PassedOn)(nil),                    // 100: maodian.store.v1.PassedOn
-	(*RequestEntry)(nil),                // 101: maodian.store.v1.RequestEntry
-	(*Interaction)(nil),                 // 102: maodian.store.v1.Interaction
-	(*CorrectRecordRequest)(nil),        // 103: maodian.store.v1.CorrectRecordRequest
-	(*CorrectRecordResponse)(nil),       // 104: maodian.store.v1.CorrectRecordResponse
-	(*MakeRequestRequest)(nil),          // 105: maodian.store.v1.MakeRequestRequest
-	(*MakeRequestResponse)(nil),         // 106: maodian.store.v1.MakeRequestResponse
-	(*GetReceiptRequest)(nil),           // 107: maodian.store.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),          // 108: maodian.store.v1.GetReceiptResponse
-	(*ErasePersonRequest)(nil),          // 109: maodian.store.v1.ErasePersonRequest
-	(*ErasePersonResponse)(nil),         // 110: maodian.store.v1.ErasePersonResponse
-	(*ListRequestsRequest)(nil),         // 111: maodian.store.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),        // 112: maodian.store.v1.ListRequestsResponse
-	(*OpenRequest)(nil),                 // 113: maodian.store.v1.OpenRequest
-	(*AnswerRequestRequest)(nil),        // 114: maodian.store.v1.AnswerRequestRequest
-	(*AnswerRequestResponse)(nil),       // 115: maodian.store.v1.AnswerRequestResponse
-	(*FetchRecordRequest)(nil),          // 116: maodian.store.v1.FetchRecordRequest
-	(*FetchRecordResponse)(nil),         // 117: maodian.store.v1.FetchRecordResponse
-	(*RemovePersonRequest)(nil),         // 118: maodian.store.v1.RemovePersonRequest
-	(*RemovePersonResponse)(nil),        // 119: maodian.store.v1.RemovePersonResponse
-	(*ImportPeopleRequest)(nil),         // 120: maodian.store.v1.ImportPeopleRequest
-	(*ImportedPerson)(nil),              // 121: maodian.store.v1.ImportedPerson
-	(*ImportedConsent)(nil),             // 122: maodian.store.v1.ImportedConsent
-	(*ImportPeopleResponse)(nil),        // 123: maodian.store.v1.ImportPeopleResponse
-	nil,                                 // 124: maodian.store.v1.Notice.RightsEntry
-	nil,                                 // 125: maodian.store.v1.Notice.RefusalEntry
-	nil,                                 // 126: maodian.store.v1.Notice.MethodEntry
-	nil,                                 // 127: maodian.store.v1.Notice.SafeguardsEntry
-	nil,                                 // 128: maodian.store.v1.Notice.AutomatedDecisionEntry
-	nil,                                 // 129: maodian.store.v1.Notice.ComplaintsEntry
-	nil,                                 // 130: maodian.store.v1.Notice.StoragePlaceTextEntry
-	nil,                                 // 131: maodian.store.v1.Purpose.DescriptionEntry
-	nil,                                 // 132: maodian.store.v1.Purpose.NecessityEntry
-	nil,                                 // 133: maodian.store.v1.Purpose.ImpactEntry
-	nil,                                 // 134: maodian.store.v1.Recipient.MethodEntry
-	(*timestamppb.Timestamp)(nil),       // 135: google.protobuf.Timestamp
+	(*GetElsewhereRequest)(nil),         // 28: maodian.store.v1.GetElsewhereRequest
+	(*Peer)(nil),                        // 29: maodian.store.v1.Peer
+	(*GetElsewhereResponse)(nil),        // 30: maodian.store.v1.GetElsewhereResponse
+	(*GetCountedRequest)(nil),           // 31: maodian.store.v1.GetCountedRequest
+	(*GetCountedResponse)(nil),          // 32: maodian.store.v1.GetCountedResponse
+	(*ListCountedRequest)(nil),          // 33: maodian.store.v1.ListCountedRequest
+	(*ListCountedResponse)(nil),         // 34: maodian.store.v1.ListCountedResponse
+	(*Persons)(nil),                     // 35: maodian.store.v1.Persons
+	(*TransferSpec)(nil),                // 36: maodian.store.v1.TransferSpec
+	(*DeclareTransferRequest)(nil),      // 37: maodian.store.v1.DeclareTransferRequest
+	(*DeclareTransferResponse)(nil),     // 38: maodian.store.v1.DeclareTransferResponse
+	(*GetTransferRequest)(nil),          // 39: maodian.store.v1.GetTransferRequest
+	(*GetTransferResponse)(nil),         // 40: maodian.store.v1.GetTransferResponse
+	(*Transfer)(nil),                    // 41: maodian.store.v1.Transfer
+	(*ReleasedTable)(nil),               // 42: maodian.store.v1.ReleasedTable
+	(*Refusal)(nil),                     // 43: maodian.store.v1.Refusal
+	(*Manifest)(nil),                    // 44: maodian.store.v1.Manifest
+	(*RecordEventRequest)(nil),          // 45: maodian.store.v1.RecordEventRequest
+	(*SubscriptionAnswer)(nil),          // 46: maodian.store.v1.SubscriptionAnswer
+	(*RecordEventResponse)(nil),         // 47: maodian.store.v1.RecordEventResponse
+	(*GetPreferencesRequest)(nil),       // 48: maodian.store.v1.GetPreferencesRequest
+	(*GetPreferencesResponse)(nil),      // 49: maodian.store.v1.GetPreferencesResponse
+	(*Choice)(nil),                      // 50: maodian.store.v1.Choice
+	(*RecordShownRequest)(nil),          // 51: maodian.store.v1.RecordShownRequest
+	(*RecordShownResponse)(nil),         // 52: maodian.store.v1.RecordShownResponse
+	(*RecordChoicesRequest)(nil),        // 53: maodian.store.v1.RecordChoicesRequest
+	(*RecordChoicesResponse)(nil),       // 54: maodian.store.v1.RecordChoicesResponse
+	(*AskGuardianRequest)(nil),          // 55: maodian.store.v1.AskGuardianRequest
+	(*AskGuardianResponse)(nil),         // 56: maodian.store.v1.AskGuardianResponse
+	(*GetGuardianCaseRequest)(nil),      // 57: maodian.store.v1.GetGuardianCaseRequest
+	(*GetGuardianCaseResponse)(nil),     // 58: maodian.store.v1.GetGuardianCaseResponse
+	(*AnswerGuardianRequest)(nil),       // 59: maodian.store.v1.AnswerGuardianRequest
+	(*AnswerGuardianResponse)(nil),      // 60: maodian.store.v1.AnswerGuardianResponse
+	(*LeaseRequest)(nil),                // 61: maodian.store.v1.LeaseRequest
+	(*LeaseResponse)(nil),               // 62: maodian.store.v1.LeaseResponse
+	(*Permit)(nil),                      // 63: maodian.store.v1.Permit
+	(*ReportRequest)(nil),               // 64: maodian.store.v1.ReportRequest
+	(*Outcome)(nil),                     // 65: maodian.store.v1.Outcome
+	(*ReportResponse)(nil),              // 66: maodian.store.v1.ReportResponse
+	(*ReconcileRequest)(nil),            // 67: maodian.store.v1.ReconcileRequest
+	(*Received)(nil),                    // 68: maodian.store.v1.Received
+	(*ReconcileResponse)(nil),           // 69: maodian.store.v1.ReconcileResponse
+	(*StartTransferRequest)(nil),        // 70: maodian.store.v1.StartTransferRequest
+	(*StartTransferResponse)(nil),       // 71: maodian.store.v1.StartTransferResponse
+	(*ReleaseAggregatesRequest)(nil),    // 72: maodian.store.v1.ReleaseAggregatesRequest
+	(*ReleaseAggregatesResponse)(nil),   // 73: maodian.store.v1.ReleaseAggregatesResponse
+	(*AggregateTable)(nil),              // 74: maodian.store.v1.AggregateTable
+	(*AggregateCell)(nil),               // 75: maodian.store.v1.AggregateCell
+	(*FinishAggregatesRequest)(nil),     // 76: maodian.store.v1.FinishAggregatesRequest
+	(*FinishAggregatesResponse)(nil),    // 77: maodian.store.v1.FinishAggregatesResponse
+	(*LeasePartRequest)(nil),            // 78: maodian.store.v1.LeasePartRequest
+	(*LeasePartResponse)(nil),           // 79: maodian.store.v1.LeasePartResponse
+	(*Part)(nil),                        // 80: maodian.store.v1.Part
+	(*ReportPartRequest)(nil),           // 81: maodian.store.v1.ReportPartRequest
+	(*ReportPartResponse)(nil),          // 82: maodian.store.v1.ReportPartResponse
+	(*ListPartsRequest)(nil),            // 83: maodian.store.v1.ListPartsRequest
+	(*ListPartsResponse)(nil),           // 84: maodian.store.v1.ListPartsResponse
+	(*FinishTransferRequest)(nil),       // 85: maodian.store.v1.FinishTransferRequest
+	(*FinishTransferResponse)(nil),      // 86: maodian.store.v1.FinishTransferResponse
+	(*RequestCounts)(nil),               // 87: maodian.store.v1.RequestCounts
+	(*RecipientState)(nil),              // 88: maodian.store.v1.RecipientState
+	(*ListRecipientDutiesRequest)(nil),  // 89: maodian.store.v1.ListRecipientDutiesRequest
+	(*ListRecipientDutiesResponse)(nil), // 90: maodian.store.v1.ListRecipientDutiesResponse
+	(*RecipientDuties)(nil),             // 91: maodian.store.v1.RecipientDuties
+	(*TellRecipientRequest)(nil),        // 92: maodian.store.v1.TellRecipientRequest
+	(*TellRecipientResponse)(nil),       // 93: maodian.store.v1.TellRecipientResponse
+	(*Notification)(nil),                // 94: maodian.store.v1.Notification
+	(*AcknowledgeLetterRequest)(nil),    // 95: maodian.store.v1.AcknowledgeLetterRequest
+	(*AcknowledgeLetterResponse)(nil),   // 96: maodian.store.v1.AcknowledgeLetterResponse
+	(*GetRecordRequest)(nil),            // 97: maodian.store.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),           // 98: maodian.store.v1.GetRecordResponse
+	(*Record)(nil),                      // 99: maodian.store.v1.Record
+	(*ShownEntry)(nil),                  // 100: maodian.store.v1.ShownEntry
+	(*GuardianEntry)(nil),               // 101: maodian.store.v1.GuardianEntry
+	(*LeadStanding)(nil),                // 102: maodian.store.v1.LeadStanding
+	(*Relation)(nil),                    // 103: maodian.store.v1.Relation
+	(*Grant)(nil),                       // 104: maodian.store.v1.Grant
+	(*ConsentEntry)(nil),                // 105: maodian.store.v1.ConsentEntry
+	(*MessageEntry)(nil),                // 106: maodian.store.v1.MessageEntry
+	(*PassedOn)(nil),                    // 107: maodian.store.v1.PassedOn
+	(*RequestEntry)(nil),                // 108: maodian.store.v1.RequestEntry
+	(*Interaction)(nil),                 // 109: maodian.store.v1.Interaction
+	(*CorrectRecordRequest)(nil),        // 110: maodian.store.v1.CorrectRecordRequest
+	(*CorrectRecordResponse)(nil),       // 111: maodian.store.v1.CorrectRecordResponse
+	(*MakeRequestRequest)(nil),          // 112: maodian.store.v1.MakeRequestRequest
+	(*MakeRequestResponse)(nil),         // 113: maodian.store.v1.MakeRequestResponse
+	(*GetReceiptRequest)(nil),           // 114: maodian.store.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),          // 115: maodian.store.v1.GetReceiptResponse
+	(*ErasePersonRequest)(nil),          // 116: maodian.store.v1.ErasePersonRequest
+	(*ErasePersonResponse)(nil),         // 117: maodian.store.v1.ErasePersonResponse
+	(*ListRequestsRequest)(nil),         // 118: maodian.store.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),        // 119: maodian.store.v1.ListRequestsResponse
+	(*OpenRequest)(nil),                 // 120: maodian.store.v1.OpenRequest
+	(*AnswerRequestRequest)(nil),        // 121: maodian.store.v1.AnswerRequestRequest
+	(*AnswerRequestResponse)(nil),       // 122: maodian.store.v1.AnswerRequestResponse
+	(*FetchRecordRequest)(nil),          // 123: maodian.store.v1.FetchRecordRequest
+	(*FetchRecordResponse)(nil),         // 124: maodian.store.v1.FetchRecordResponse
+	(*RemovePersonRequest)(nil),         // 125: maodian.store.v1.RemovePersonRequest
+	(*RemovePersonResponse)(nil),        // 126: maodian.store.v1.RemovePersonResponse
+	(*ImportPeopleRequest)(nil),         // 127: maodian.store.v1.ImportPeopleRequest
+	(*ImportedPerson)(nil),              // 128: maodian.store.v1.ImportedPerson
+	(*ImportedConsent)(nil),             // 129: maodian.store.v1.ImportedConsent
+	(*ImportPeopleResponse)(nil),        // 130: maodian.store.v1.ImportPeopleResponse
+	nil,                                 // 131: maodian.store.v1.Notice.RightsEntry
+	nil,                                 // 132: maodian.store.v1.Notice.RefusalEntry
+	nil,                                 // 133: maodian.store.v1.Notice.MethodEntry
+	nil,                                 // 134: maodian.store.v1.Notice.SafeguardsEntry
+	nil,                                 // 135: maodian.store.v1.Notice.AutomatedDecisionEntry
+	nil,                                 // 136: maodian.store.v1.Notice.ComplaintsEntry
+	nil,                                 // 137: maodian.store.v1.Notice.StoragePlaceTextEntry
+	nil,                                 // 138: maodian.store.v1.Purpose.DescriptionEntry
+	nil,                                 // 139: maodian.store.v1.Purpose.NecessityEntry
+	nil,                                 // 140: maodian.store.v1.Purpose.ImpactEntry
+	nil,                                 // 141: maodian.store.v1.Recipient.MethodEntry
+	(*timestamppb.Timestamp)(nil),       // 142: google.protobuf.Timestamp
 }
 var file_maodian_store_v1_store_proto_depIdxs = []int32{
-	135, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
+	142, // 0: maodian.store.v1.Bundle.issued_at:type_name -> google.protobuf.Timestamp
 	1,   // 1: maodian.store.v1.Bundle.policy:type_name -> maodian.store.v1.Policy
 	2,   // 2: maodian.store.v1.Bundle.notice:type_name -> maodian.store.v1.Notice
 	5,   // 3: maodian.store.v1.Bundle.holds:type_name -> maodian.store.v1.Hold
 	6,   // 4: maodian.store.v1.Bundle.mechanisms:type_name -> maodian.store.v1.Mechanism
 	7,   // 5: maodian.store.v1.Bundle.lead_models:type_name -> maodian.store.v1.LeadModel
 	10,  // 6: maodian.store.v1.Bundle.send_holds:type_name -> maodian.store.v1.SendHold
-	124, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
-	125, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
+	131, // 7: maodian.store.v1.Notice.rights:type_name -> maodian.store.v1.Notice.RightsEntry
+	132, // 8: maodian.store.v1.Notice.refusal:type_name -> maodian.store.v1.Notice.RefusalEntry
 	3,   // 9: maodian.store.v1.Notice.purposes:type_name -> maodian.store.v1.Purpose
 	4,   // 10: maodian.store.v1.Notice.recipients:type_name -> maodian.store.v1.Recipient
-	126, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
-	127, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
-	128, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
-	129, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
-	130, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
-	131, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
-	132, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
-	133, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
-	134, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
-	135, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
-	135, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
-	135, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
-	135, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
-	135, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
+	133, // 11: maodian.store.v1.Notice.method:type_name -> maodian.store.v1.Notice.MethodEntry
+	134, // 12: maodian.store.v1.Notice.safeguards:type_name -> maodian.store.v1.Notice.SafeguardsEntry
+	135, // 13: maodian.store.v1.Notice.automated_decision:type_name -> maodian.store.v1.Notice.AutomatedDecisionEntry
+	136, // 14: maodian.store.v1.Notice.complaints:type_name -> maodian.store.v1.Notice.ComplaintsEntry
+	137, // 15: maodian.store.v1.Notice.storage_place_text:type_name -> maodian.store.v1.Notice.StoragePlaceTextEntry
+	138, // 16: maodian.store.v1.Purpose.description:type_name -> maodian.store.v1.Purpose.DescriptionEntry
+	139, // 17: maodian.store.v1.Purpose.necessity:type_name -> maodian.store.v1.Purpose.NecessityEntry
+	140, // 18: maodian.store.v1.Purpose.impact:type_name -> maodian.store.v1.Purpose.ImpactEntry
+	141, // 19: maodian.store.v1.Recipient.method:type_name -> maodian.store.v1.Recipient.MethodEntry
+	142, // 20: maodian.store.v1.Hold.from:type_name -> google.protobuf.Timestamp
+	142, // 21: maodian.store.v1.Hold.until:type_name -> google.protobuf.Timestamp
+	142, // 22: maodian.store.v1.Mechanism.effective_at:type_name -> google.protobuf.Timestamp
+	142, // 23: maodian.store.v1.Mechanism.filed_at:type_name -> google.protobuf.Timestamp
+	142, // 24: maodian.store.v1.Mechanism.expires_at:type_name -> google.protobuf.Timestamp
 	8,   // 25: maodian.store.v1.LeadModel.rules:type_name -> maodian.store.v1.LeadRule
 	9,   // 26: maodian.store.v1.LeadModel.stages:type_name -> maodian.store.v1.LeadStage
 	0,   // 27: maodian.store.v1.PushBundleRequest.bundle:type_name -> maodian.store.v1.Bundle
-	135, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
-	80,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
-	81,  // 30: maodian.store.v1.GetStatusResponse.recipients:type_name -> maodian.store.v1.RecipientState
-	135, // 31: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
-	135, // 32: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
+	142, // 28: maodian.store.v1.GetStatusResponse.bundle_issued_at:type_name -> google.protobuf.Timestamp
+	87,  // 29: maodian.store.v1.GetStatusResponse.requests:type_name -> maodian.store.v1.RequestCounts
+	88,  // 30: maodian.store.v1.GetStatusResponse.recipients:type_name -> maodian.store.v1.RecipientState
+	142, // 31: maodian.store.v1.RunSpec.not_before:type_name -> google.protobuf.Timestamp
+	142, // 32: maodian.store.v1.RunSpec.not_after:type_name -> google.protobuf.Timestamp
 	17,  // 33: maodian.store.v1.PlanRunRequest.spec:type_name -> maodian.store.v1.RunSpec
 	22,  // 34: maodian.store.v1.PlanRunResponse.run:type_name -> maodian.store.v1.Run
 	22,  // 35: maodian.store.v1.GetRunResponse.run:type_name -> maodian.store.v1.Run
 	23,  // 36: maodian.store.v1.Run.excluded:type_name -> maodian.store.v1.Excluded
-	29,  // 37: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 38: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
-	28,  // 39: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
-	135, // 40: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
-	135, // 41: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
-	29,  // 42: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
-	28,  // 43: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
-	34,  // 44: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	34,  // 45: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
-	36,  // 46: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
-	23,  // 47: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
-	37,  // 48: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
-	35,  // 49: maodian.store.v1.Transfer.released:type_name -> maodian.store.v1.ReleasedTable
-	135, // 50: maodian.store.v1.ReleasedTable.counted_at:type_name -> google.protobuf.Timestamp
-	135, // 51: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
-	39,  // 52: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
-	2,   // 53: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
-	43,  // 54: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
-	43,  // 55: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
-	2,   // 56: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
-	43,  // 57: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
-	56,  // 58: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
-	135, // 59: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
-	58,  // 60: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
-	61,  // 61: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
-	36,  // 62: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
-	135, // 63: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
-	36,  // 64: maodian.store.v1.ReleaseAggregatesResponse.refusals:type_name -> maodian.store.v1.Refusal
-	67,  // 65: maodian.store.v1.ReleaseAggregatesResponse.tables:type_name -> maodian.store.v1.AggregateTable
-	135, // 66: maodian.store.v1.ReleaseAggregatesResponse.started_at:type_name -> google.protobuf.Timestamp
-	68,  // 67: maodian.store.v1.AggregateTable.cells:type_name -> maodian.store.v1.AggregateCell
-	135, // 68: maodian.store.v1.AggregateTable.counted_at:type_name -> google.protobuf.Timestamp
-	37,  // 69: maodian.store.v1.FinishAggregatesRequest.manifest:type_name -> maodian.store.v1.Manifest
-	73,  // 70: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
-	73,  // 71: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
-	23,  // 72: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
-	37,  // 73: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
-	135, // 74: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
-	135, // 75: maodian.store.v1.RecipientState.next_due:type_name -> google.protobuf.Timestamp
-	84,  // 76: maodian.store.v1.ListRecipientDutiesResponse.recipients:type_name -> maodian.store.v1.RecipientDuties
-	135, // 77: maodian.store.v1.RecipientDuties.next_due:type_name -> google.protobuf.Timestamp
-	87,  // 78: maodian.store.v1.TellRecipientResponse.notifications:type_name -> maodian.store.v1.Notification
-	135, // 79: maodian.store.v1.Notification.since:type_name -> google.protobuf.Timestamp
-	92,  // 80: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
-	2,   // 81: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
-	135, // 82: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
-	135, // 83: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
-	95,  // 84: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
-	96,  // 85: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
-	97,  // 86: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
-	98,  // 87: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
-	99,  // 88: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
-	100, // 89: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
-	101, // 90: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
-	102, // 91: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
-	94,  // 92: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
-	93,  // 93: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
-	135, // 94: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
-	135, // 95: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
-	135, // 96: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
-	135, // 97: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
-	135, // 98: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
-	135, // 99: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
-	135, // 100: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
-	135, // 101: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
-	135, // 102: maodian.store.v1.PassedOn.told:type_name -> google.protobuf.Timestamp
-	135, // 103: maodian.store.v1.PassedOn.acknowledged:type_name -> google.protobuf.Timestamp
-	135, // 104: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
-	135, // 105: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
-	135, // 106: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
-	135, // 107: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
-	92,  // 108: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
-	101, // 109: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
-	113, // 110: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
-	101, // 111: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
-	92,  // 112: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
-	121, // 113: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
-	122, // 114: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
-	135, // 115: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
-	11,  // 116: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
-	13,  // 117: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
-	15,  // 118: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
-	18,  // 119: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
-	20,  // 120: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
-	24,  // 121: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
-	26,  // 122: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
-	30,  // 123: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
-	32,  // 124: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
-	38,  // 125: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
-	41,  // 126: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
-	44,  // 127: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
-	46,  // 128: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
-	90,  // 129: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
-	103, // 130: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
-	105, // 131: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
-	109, // 132: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
-	48,  // 133: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
-	50,  // 134: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
-	52,  // 135: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
-	107, // 136: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
-	54,  // 137: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
-	57,  // 138: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
-	60,  // 139: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
-	63,  // 140: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
-	71,  // 141: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
-	74,  // 142: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
-	76,  // 143: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
-	78,  // 144: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
-	65,  // 145: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
-	69,  // 146: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
-	111, // 147: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
-	114, // 148: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
-	116, // 149: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
-	118, // 150: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
-	120, // 151: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
-	82,  // 152: maodian.store.v1.OfficerService.ListRecipientDuties:input_type -> maodian.store.v1.ListRecipientDutiesRequest
-	85,  // 153: maodian.store.v1.OfficerService.TellRecipient:input_type -> maodian.store.v1.TellRecipientRequest
-	88,  // 154: maodian.store.v1.OfficerService.AcknowledgeLetter:input_type -> maodian.store.v1.AcknowledgeLetterRequest
-	12,  // 155: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
-	14,  // 156: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
-	16,  // 157: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
-	19,  // 158: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
-	21,  // 159: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
-	25,  // 160: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
-	27,  // 161: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
-	31,  // 162: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
-	33,  // 163: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
-	40,  // 164: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
-	42,  // 165: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
-	45,  // 166: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
-	47,  // 167: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
-	91,  // 168: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
-	104, // 169: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
-	106, // 170: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
-	110, // 171: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
-	49,  // 172: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
-	51,  // 173: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
-	53,  // 174: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
-	108, // 175: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
-	55,  // 176: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
-	59,  // 177: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
-	62,  // 178: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
-	64,  // 179: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
-	72,  // 180: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
-	75,  // 181: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
-	77,  // 182: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
-	79,  // 183: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
-	66,  // 184: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
-	70,  // 185: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
-	112, // 186: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
-	115, // 187: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
-	117, // 188: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
-	119, // 189: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
-	123, // 190: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
-	83,  // 191: maodian.store.v1.OfficerService.ListRecipientDuties:output_type -> maodian.store.v1.ListRecipientDutiesResponse
-	86,  // 192: maodian.store.v1.OfficerService.TellRecipient:output_type -> maodian.store.v1.TellRecipientResponse
-	89,  // 193: maodian.store.v1.OfficerService.AcknowledgeLetter:output_type -> maodian.store.v1.AcknowledgeLetterResponse
-	155, // [155:194] is the sub-list for method output_type
-	116, // [116:155] is the sub-list for method input_type
-	116, // [116:116] is the sub-list for extension type_name
-	116, // [116:116] is the sub-list for extension extendee
-	0,   // [0:116] is the sub-list for field type_name
+	36,  // 37: maodian.store.v1.GetTransferFactsRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	35,  // 38: maodian.store.v1.GetCountersResponse.counted:type_name -> maodian.store.v1.Persons
+	35,  // 39: maodian.store.v1.GetCountersResponse.recent:type_name -> maodian.store.v1.Persons
+	29,  // 40: maodian.store.v1.GetElsewhereRequest.peers:type_name -> maodian.store.v1.Peer
+	35,  // 41: maodian.store.v1.GetElsewhereResponse.counted:type_name -> maodian.store.v1.Persons
+	35,  // 42: maodian.store.v1.GetCountedResponse.counted:type_name -> maodian.store.v1.Persons
+	31,  // 43: maodian.store.v1.ListCountedRequest.of:type_name -> maodian.store.v1.GetCountedRequest
+	142, // 44: maodian.store.v1.TransferSpec.assessment_completed_at:type_name -> google.protobuf.Timestamp
+	142, // 45: maodian.store.v1.TransferSpec.assessment_review_by:type_name -> google.protobuf.Timestamp
+	36,  // 46: maodian.store.v1.DeclareTransferRequest.spec:type_name -> maodian.store.v1.TransferSpec
+	35,  // 47: maodian.store.v1.DeclareTransferRequest.elsewhere:type_name -> maodian.store.v1.Persons
+	41,  // 48: maodian.store.v1.DeclareTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	41,  // 49: maodian.store.v1.GetTransferResponse.transfer:type_name -> maodian.store.v1.Transfer
+	43,  // 50: maodian.store.v1.Transfer.refusals:type_name -> maodian.store.v1.Refusal
+	23,  // 51: maodian.store.v1.Transfer.excluded:type_name -> maodian.store.v1.Excluded
+	44,  // 52: maodian.store.v1.Transfer.manifest:type_name -> maodian.store.v1.Manifest
+	42,  // 53: maodian.store.v1.Transfer.released:type_name -> maodian.store.v1.ReleasedTable
+	142, // 54: maodian.store.v1.ReleasedTable.counted_at:type_name -> google.protobuf.Timestamp
+	142, // 55: maodian.store.v1.RecordEventRequest.at:type_name -> google.protobuf.Timestamp
+	46,  // 56: maodian.store.v1.RecordEventRequest.subscriptions:type_name -> maodian.store.v1.SubscriptionAnswer
+	2,   // 57: maodian.store.v1.GetPreferencesResponse.notice:type_name -> maodian.store.v1.Notice
+	50,  // 58: maodian.store.v1.GetPreferencesResponse.choices:type_name -> maodian.store.v1.Choice
+	50,  // 59: maodian.store.v1.RecordChoicesRequest.choices:type_name -> maodian.store.v1.Choice
+	2,   // 60: maodian.store.v1.GetGuardianCaseResponse.notice:type_name -> maodian.store.v1.Notice
+	50,  // 61: maodian.store.v1.GetGuardianCaseResponse.choices:type_name -> maodian.store.v1.Choice
+	63,  // 62: maodian.store.v1.LeaseResponse.permits:type_name -> maodian.store.v1.Permit
+	142, // 63: maodian.store.v1.Permit.deadline:type_name -> google.protobuf.Timestamp
+	65,  // 64: maodian.store.v1.ReportRequest.outcomes:type_name -> maodian.store.v1.Outcome
+	68,  // 65: maodian.store.v1.ReconcileRequest.received:type_name -> maodian.store.v1.Received
+	43,  // 66: maodian.store.v1.StartTransferResponse.refusals:type_name -> maodian.store.v1.Refusal
+	142, // 67: maodian.store.v1.StartTransferResponse.started_at:type_name -> google.protobuf.Timestamp
+	43,  // 68: maodian.store.v1.ReleaseAggregatesResponse.refusals:type_name -> maodian.store.v1.Refusal
+	74,  // 69: maodian.store.v1.ReleaseAggregatesResponse.tables:type_name -> maodian.store.v1.AggregateTable
+	142, // 70: maodian.store.v1.ReleaseAggregatesResponse.started_at:type_name -> google.protobuf.Timestamp
+	75,  // 71: maodian.store.v1.AggregateTable.cells:type_name -> maodian.store.v1.AggregateCell
+	142, // 72: maodian.store.v1.AggregateTable.counted_at:type_name -> google.protobuf.Timestamp
+	44,  // 73: maodian.store.v1.FinishAggregatesRequest.manifest:type_name -> maodian.store.v1.Manifest
+	80,  // 74: maodian.store.v1.ReportPartRequest.part:type_name -> maodian.store.v1.Part
+	80,  // 75: maodian.store.v1.ListPartsResponse.parts:type_name -> maodian.store.v1.Part
+	23,  // 76: maodian.store.v1.ListPartsResponse.excluded:type_name -> maodian.store.v1.Excluded
+	44,  // 77: maodian.store.v1.FinishTransferRequest.manifest:type_name -> maodian.store.v1.Manifest
+	142, // 78: maodian.store.v1.RequestCounts.next_due:type_name -> google.protobuf.Timestamp
+	142, // 79: maodian.store.v1.RecipientState.next_due:type_name -> google.protobuf.Timestamp
+	91,  // 80: maodian.store.v1.ListRecipientDutiesResponse.recipients:type_name -> maodian.store.v1.RecipientDuties
+	142, // 81: maodian.store.v1.RecipientDuties.next_due:type_name -> google.protobuf.Timestamp
+	94,  // 82: maodian.store.v1.TellRecipientResponse.notifications:type_name -> maodian.store.v1.Notification
+	142, // 83: maodian.store.v1.Notification.since:type_name -> google.protobuf.Timestamp
+	99,  // 84: maodian.store.v1.GetRecordResponse.record:type_name -> maodian.store.v1.Record
+	2,   // 85: maodian.store.v1.Record.notice:type_name -> maodian.store.v1.Notice
+	142, // 86: maodian.store.v1.Record.since:type_name -> google.protobuf.Timestamp
+	142, // 87: maodian.store.v1.Record.seen:type_name -> google.protobuf.Timestamp
+	102, // 88: maodian.store.v1.Record.leads:type_name -> maodian.store.v1.LeadStanding
+	103, // 89: maodian.store.v1.Record.relations:type_name -> maodian.store.v1.Relation
+	104, // 90: maodian.store.v1.Record.grants:type_name -> maodian.store.v1.Grant
+	105, // 91: maodian.store.v1.Record.consents:type_name -> maodian.store.v1.ConsentEntry
+	106, // 92: maodian.store.v1.Record.messages:type_name -> maodian.store.v1.MessageEntry
+	107, // 93: maodian.store.v1.Record.passed_on:type_name -> maodian.store.v1.PassedOn
+	108, // 94: maodian.store.v1.Record.requests:type_name -> maodian.store.v1.RequestEntry
+	109, // 95: maodian.store.v1.Record.interactions:type_name -> maodian.store.v1.Interaction
+	101, // 96: maodian.store.v1.Record.guardians:type_name -> maodian.store.v1.GuardianEntry
+	100, // 97: maodian.store.v1.Record.shown:type_name -> maodian.store.v1.ShownEntry
+	142, // 98: maodian.store.v1.ShownEntry.at:type_name -> google.protobuf.Timestamp
+	142, // 99: maodian.store.v1.GuardianEntry.at:type_name -> google.protobuf.Timestamp
+	142, // 100: maodian.store.v1.GuardianEntry.verified_at:type_name -> google.protobuf.Timestamp
+	142, // 101: maodian.store.v1.ConsentEntry.at:type_name -> google.protobuf.Timestamp
+	142, // 102: maodian.store.v1.ConsentEntry.ends:type_name -> google.protobuf.Timestamp
+	142, // 103: maodian.store.v1.MessageEntry.at:type_name -> google.protobuf.Timestamp
+	142, // 104: maodian.store.v1.PassedOn.at:type_name -> google.protobuf.Timestamp
+	142, // 105: maodian.store.v1.PassedOn.consent_at:type_name -> google.protobuf.Timestamp
+	142, // 106: maodian.store.v1.PassedOn.told:type_name -> google.protobuf.Timestamp
+	142, // 107: maodian.store.v1.PassedOn.acknowledged:type_name -> google.protobuf.Timestamp
+	142, // 108: maodian.store.v1.RequestEntry.received:type_name -> google.protobuf.Timestamp
+	142, // 109: maodian.store.v1.RequestEntry.due:type_name -> google.protobuf.Timestamp
+	142, // 110: maodian.store.v1.RequestEntry.done:type_name -> google.protobuf.Timestamp
+	142, // 111: maodian.store.v1.Interaction.at:type_name -> google.protobuf.Timestamp
+	99,  // 112: maodian.store.v1.CorrectRecordResponse.record:type_name -> maodian.store.v1.Record
+	108, // 113: maodian.store.v1.MakeRequestResponse.request:type_name -> maodian.store.v1.RequestEntry
+	120, // 114: maodian.store.v1.ListRequestsResponse.requests:type_name -> maodian.store.v1.OpenRequest
+	108, // 115: maodian.store.v1.OpenRequest.request:type_name -> maodian.store.v1.RequestEntry
+	99,  // 116: maodian.store.v1.FetchRecordResponse.record:type_name -> maodian.store.v1.Record
+	128, // 117: maodian.store.v1.ImportPeopleRequest.people:type_name -> maodian.store.v1.ImportedPerson
+	129, // 118: maodian.store.v1.ImportedPerson.consents:type_name -> maodian.store.v1.ImportedConsent
+	142, // 119: maodian.store.v1.ImportedConsent.collected_at:type_name -> google.protobuf.Timestamp
+	11,  // 120: maodian.store.v1.ControlService.PushBundle:input_type -> maodian.store.v1.PushBundleRequest
+	13,  // 121: maodian.store.v1.ControlService.GetStatus:input_type -> maodian.store.v1.GetStatusRequest
+	15,  // 122: maodian.store.v1.ControlService.SizeAudience:input_type -> maodian.store.v1.SizeAudienceRequest
+	18,  // 123: maodian.store.v1.ControlService.PlanRun:input_type -> maodian.store.v1.PlanRunRequest
+	20,  // 124: maodian.store.v1.ControlService.GetRun:input_type -> maodian.store.v1.GetRunRequest
+	24,  // 125: maodian.store.v1.ControlService.GetTransferFacts:input_type -> maodian.store.v1.GetTransferFactsRequest
+	26,  // 126: maodian.store.v1.ControlService.GetCounters:input_type -> maodian.store.v1.GetCountersRequest
+	28,  // 127: maodian.store.v1.ControlService.GetElsewhere:input_type -> maodian.store.v1.GetElsewhereRequest
+	37,  // 128: maodian.store.v1.ControlService.DeclareTransfer:input_type -> maodian.store.v1.DeclareTransferRequest
+	39,  // 129: maodian.store.v1.ControlService.GetTransfer:input_type -> maodian.store.v1.GetTransferRequest
+	45,  // 130: maodian.store.v1.IntakeService.RecordEvent:input_type -> maodian.store.v1.RecordEventRequest
+	48,  // 131: maodian.store.v1.IntakeService.GetPreferences:input_type -> maodian.store.v1.GetPreferencesRequest
+	51,  // 132: maodian.store.v1.IntakeService.RecordShown:input_type -> maodian.store.v1.RecordShownRequest
+	53,  // 133: maodian.store.v1.IntakeService.RecordChoices:input_type -> maodian.store.v1.RecordChoicesRequest
+	97,  // 134: maodian.store.v1.IntakeService.GetRecord:input_type -> maodian.store.v1.GetRecordRequest
+	110, // 135: maodian.store.v1.IntakeService.CorrectRecord:input_type -> maodian.store.v1.CorrectRecordRequest
+	112, // 136: maodian.store.v1.IntakeService.MakeRequest:input_type -> maodian.store.v1.MakeRequestRequest
+	116, // 137: maodian.store.v1.IntakeService.ErasePerson:input_type -> maodian.store.v1.ErasePersonRequest
+	55,  // 138: maodian.store.v1.IntakeService.AskGuardian:input_type -> maodian.store.v1.AskGuardianRequest
+	57,  // 139: maodian.store.v1.IntakeService.GetGuardianCase:input_type -> maodian.store.v1.GetGuardianCaseRequest
+	59,  // 140: maodian.store.v1.IntakeService.AnswerGuardian:input_type -> maodian.store.v1.AnswerGuardianRequest
+	114, // 141: maodian.store.v1.IntakeService.GetReceipt:input_type -> maodian.store.v1.GetReceiptRequest
+	61,  // 142: maodian.store.v1.DispatchService.Lease:input_type -> maodian.store.v1.LeaseRequest
+	64,  // 143: maodian.store.v1.DispatchService.Report:input_type -> maodian.store.v1.ReportRequest
+	67,  // 144: maodian.store.v1.DispatchService.Reconcile:input_type -> maodian.store.v1.ReconcileRequest
+	70,  // 145: maodian.store.v1.TransferService.StartTransfer:input_type -> maodian.store.v1.StartTransferRequest
+	78,  // 146: maodian.store.v1.TransferService.LeasePart:input_type -> maodian.store.v1.LeasePartRequest
+	81,  // 147: maodian.store.v1.TransferService.ReportPart:input_type -> maodian.store.v1.ReportPartRequest
+	83,  // 148: maodian.store.v1.TransferService.ListParts:input_type -> maodian.store.v1.ListPartsRequest
+	85,  // 149: maodian.store.v1.TransferService.FinishTransfer:input_type -> maodian.store.v1.FinishTransferRequest
+	72,  // 150: maodian.store.v1.AggregateService.ReleaseAggregates:input_type -> maodian.store.v1.ReleaseAggregatesRequest
+	76,  // 151: maodian.store.v1.AggregateService.FinishAggregates:input_type -> maodian.store.v1.FinishAggregatesRequest
+	118, // 152: maodian.store.v1.OfficerService.ListRequests:input_type -> maodian.store.v1.ListRequestsRequest
+	121, // 153: maodian.store.v1.OfficerService.AnswerRequest:input_type -> maodian.store.v1.AnswerRequestRequest
+	123, // 154: maodian.store.v1.OfficerService.FetchRecord:input_type -> maodian.store.v1.FetchRecordRequest
+	125, // 155: maodian.store.v1.OfficerService.RemovePerson:input_type -> maodian.store.v1.RemovePersonRequest
+	127, // 156: maodian.store.v1.OfficerService.ImportPeople:input_type -> maodian.store.v1.ImportPeopleRequest
+	89,  // 157: maodian.store.v1.OfficerService.ListRecipientDuties:input_type -> maodian.store.v1.ListRecipientDutiesRequest
+	92,  // 158: maodian.store.v1.OfficerService.TellRecipient:input_type -> maodian.store.v1.TellRecipientRequest
+	95,  // 159: maodian.store.v1.OfficerService.AcknowledgeLetter:input_type -> maodian.store.v1.AcknowledgeLetterRequest
+	31,  // 160: maodian.store.v1.PeerService.GetCounted:input_type -> maodian.store.v1.GetCountedRequest
+	33,  // 161: maodian.store.v1.PeerService.ListCounted:input_type -> maodian.store.v1.ListCountedRequest
+	12,  // 162: maodian.store.v1.ControlService.PushBundle:output_type -> maodian.store.v1.PushBundleResponse
+	14,  // 163: maodian.store.v1.ControlService.GetStatus:output_type -> maodian.store.v1.GetStatusResponse
+	16,  // 164: maodian.store.v1.ControlService.SizeAudience:output_type -> maodian.store.v1.SizeAudienceResponse
+	19,  // 165: maodian.store.v1.ControlService.PlanRun:output_type -> maodian.store.v1.PlanRunResponse
+	21,  // 166: maodian.store.v1.ControlService.GetRun:output_type -> maodian.store.v1.GetRunResponse
+	25,  // 167: maodian.store.v1.ControlService.GetTransferFacts:output_type -> maodian.store.v1.GetTransferFactsResponse
+	27,  // 168: maodian.store.v1.ControlService.GetCounters:output_type -> maodian.store.v1.GetCountersResponse
+	30,  // 169: maodian.store.v1.ControlService.GetElsewhere:output_type -> maodian.store.v1.GetElsewhereResponse
+	38,  // 170: maodian.store.v1.ControlService.DeclareTransfer:output_type -> maodian.store.v1.DeclareTransferResponse
+	40,  // 171: maodian.store.v1.ControlService.GetTransfer:output_type -> maodian.store.v1.GetTransferResponse
+	47,  // 172: maodian.store.v1.IntakeService.RecordEvent:output_type -> maodian.store.v1.RecordEventResponse
+	49,  // 173: maodian.store.v1.IntakeService.GetPreferences:output_type -> maodian.store.v1.GetPreferencesResponse
+	52,  // 174: maodian.store.v1.IntakeService.RecordShown:output_type -> maodian.store.v1.RecordShownResponse
+	54,  // 175: maodian.store.v1.IntakeService.RecordChoices:output_type -> maodian.store.v1.RecordChoicesResponse
+	98,  // 176: maodian.store.v1.IntakeService.GetRecord:output_type -> maodian.store.v1.GetRecordResponse
+	111, // 177: maodian.store.v1.IntakeService.CorrectRecord:output_type -> maodian.store.v1.CorrectRecordResponse
+	113, // 178: maodian.store.v1.IntakeService.MakeRequest:output_type -> maodian.store.v1.MakeRequestResponse
+	117, // 179: maodian.store.v1.IntakeService.ErasePerson:output_type -> maodian.store.v1.ErasePersonResponse
+	56,  // 180: maodian.store.v1.IntakeService.AskGuardian:output_type -> maodian.store.v1.AskGuardianResponse
+	58,  // 181: maodian.store.v1.IntakeService.GetGuardianCase:output_type -> maodian.store.v1.GetGuardianCaseResponse
+	60,  // 182: maodian.store.v1.IntakeService.AnswerGuardian:output_type -> maodian.store.v1.AnswerGuardianResponse
+	115, // 183: maodian.store.v1.IntakeService.GetReceipt:output_type -> maodian.store.v1.GetReceiptResponse
+	62,  // 184: maodian.store.v1.DispatchService.Lease:output_type -> maodian.store.v1.LeaseResponse
+	66,  // 185: maodian.store.v1.DispatchService.Report:output_type -> maodian.store.v1.ReportResponse
+	69,  // 186: maodian.store.v1.DispatchService.Reconcile:output_type -> maodian.store.v1.ReconcileResponse
+	71,  // 187: maodian.store.v1.TransferService.StartTransfer:output_type -> maodian.store.v1.StartTransferResponse
+	79,  // 188: maodian.store.v1.TransferService.LeasePart:output_type -> maodian.store.v1.LeasePartResponse
+	82,  // 189: maodian.store.v1.TransferService.ReportPart:output_type -> maodian.store.v1.ReportPartResponse
+	84,  // 190: maodian.store.v1.TransferService.ListParts:output_type -> maodian.store.v1.ListPartsResponse
+	86,  // 191: maodian.store.v1.TransferService.FinishTransfer:output_type -> maodian.store.v1.FinishTransferResponse
+	73,  // 192: maodian.store.v1.AggregateService.ReleaseAggregates:output_type -> maodian.store.v1.ReleaseAggregatesResponse
+	77,  // 193: maodian.store.v1.AggregateService.FinishAggregates:output_type -> maodian.store.v1.FinishAggregatesResponse
+	119, // 194: maodian.store.v1.OfficerService.ListRequests:output_type -> maodian.store.v1.ListRequestsResponse
+	122, // 195: maodian.store.v1.OfficerService.AnswerRequest:output_type -> maodian.store.v1.AnswerRequestResponse
+	124, // 196: maodian.store.v1.OfficerService.FetchRecord:output_type -> maodian.store.v1.FetchRecordResponse
+	126, // 197: maodian.store.v1.OfficerService.RemovePerson:output_type -> maodian.store.v1.RemovePersonResponse
+	130, // 198: maodian.store.v1.OfficerService.ImportPeople:output_type -> maodian.store.v1.ImportPeopleResponse
+	90,  // 199: maodian.store.v1.OfficerService.ListRecipientDuties:output_type -> maodian.store.v1.ListRecipientDutiesResponse
+	93,  // 200: maodian.store.v1.OfficerService.TellRecipient:output_type -> maodian.store.v1.TellRecipientResponse
+	96,  // 201: maodian.store.v1.OfficerService.AcknowledgeLetter:output_type -> maodian.store.v1.AcknowledgeLetterResponse
+	32,  // 202: maodian.store.v1.PeerService.GetCounted:output_type -> maodian.store.v1.GetCountedResponse
+	34,  // 203: maodian.store.v1.PeerService.ListCounted:output_type -> maodian.store.v1.ListCountedResponse
+	162, // [162:204] is the sub-list for method output_type
+	120, // [120:162] is the sub-list for method input_type
+	120, // [120:120] is the sub-list for extension type_name
+	120, // [120:120] is the sub-list for extension extendee
+	0,   // [0:120] is the sub-list for field type_name
 }
 
 func init() { file_maodian_store_v1_store_proto_init() }
@@ -9565,9 +9966,9 @@ func file_maodian_store_v1_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_maodian_store_v1_store_proto_rawDesc), len(file_maodian_store_v1_store_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   135,
+			NumMessages:   142,
 			NumExtensions: 0,
-			NumServices:   6,
+			NumServices:   7,
 		},
 		GoTypes:           file_maodian_store_v1_store_proto_goTypes,
 		DependencyIndexes: file_maodian_store_v1_store_proto_depIdxs,

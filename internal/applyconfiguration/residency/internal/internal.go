@@ -98,6 +98,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.ConsentStoreSpec
   map:
     fields:
+    - name: counting
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreCounting
     - name: deletionPolicy
       type:
         namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.DeletionPolicy
@@ -130,6 +133,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: counting
+      type:
+        namedType: com.github.maodian-dev.maodian.api.residency.v1alpha1.CountingState
     - name: endpoint
       type:
         scalar: string
@@ -162,6 +168,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: subjects
       type:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.PeopleCount
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.CountingState
+  map:
+    fields:
+    - name: keyID
+      type:
+        scalar: string
+    - name: with
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataCategory
   scalar: string
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.DataStatus
@@ -1213,6 +1231,12 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalizedText
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.Sharing
   scalar: string
+- name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreCounting
+  map:
+    fields:
+    - name: keySecretRef
+      type:
+        namedType: com.github.maodian-dev.maodian.api.meta.v1alpha1.LocalObjectReference
 - name: com.github.maodian-dev.maodian.api.residency.v1alpha1.StoreEncryption
   map:
     fields:

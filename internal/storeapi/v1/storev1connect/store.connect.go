@@ -36,6 +36,8 @@ const (
 	AggregateServiceName = "maodian.store.v1.AggregateService"
 	// OfficerServiceName is the fully-qualified name of the OfficerService service.
 	OfficerServiceName = "maodian.store.v1.OfficerService"
+	// PeerServiceName is the fully-qualified name of the PeerService service.
+	PeerServiceName = "maodian.store.v1.PeerService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -65,6 +67,9 @@ const (
 	// ControlServiceGetCountersProcedure is the fully-qualified name of the ControlService's
 	// GetCounters RPC.
 	ControlServiceGetCountersProcedure = "/maodian.store.v1.ControlService/GetCounters"
+	// ControlServiceGetElsewhereProcedure is the fully-qualified name of the ControlService's
+	// GetElsewhere RPC.
+	ControlServiceGetElsewhereProcedure = "/maodian.store.v1.ControlService/GetElsewhere"
 	// ControlServiceDeclareTransferProcedure is the fully-qualified name of the ControlService's
 	// DeclareTransfer RPC.
 	ControlServiceDeclareTransferProcedure = "/maodian.store.v1.ControlService/DeclareTransfer"
@@ -158,6 +163,10 @@ const (
 	// OfficerServiceAcknowledgeLetterProcedure is the fully-qualified name of the OfficerService's
 	// AcknowledgeLetter RPC.
 	OfficerServiceAcknowledgeLetterProcedure = "/maodian.store.v1.OfficerService/AcknowledgeLetter"
+	// PeerServiceGetCountedProcedure is the fully-qualified name of the PeerService's GetCounted RPC.
+	PeerServiceGetCountedProcedure = "/maodian.store.v1.PeerService/GetCounted"
+	// PeerServiceListCountedProcedure is the fully-qualified name of the PeerService's ListCounted RPC.
+	PeerServiceListCountedProcedure = "/maodian.store.v1.PeerService/ListCounted"
 )
 
 // ControlServiceClient is a client for the maodian.store.v1.ControlService service.
@@ -176,6 +185,9 @@ type ControlServiceClient interface {
 	GetTransferFacts(context.Context, *v1.GetTransferFactsRequest) (*v1.GetTransferFactsResponse, error)
 	// GetCounters tells how many people's records left, for the processor's meter.
 	GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error)
+	// GetElsewhere asks other stores that share the key by which people are counted, and tells
+	// how many people they have counted whom this one has not.
+	GetElsewhere(context.Context, *v1.GetElsewhereRequest) (*v1.GetElsewhereResponse, error)
 	// DeclareTransfer makes a transfer known, so that its Job may start it.
 	DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error)
 	// GetTransfer tells how far a transfer is.
@@ -235,6 +247,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("GetCounters")),
 			connect.WithClientOptions(opts...),
 		),
+		getElsewhere: connect.NewClient[v1.GetElsewhereRequest, v1.GetElsewhereResponse](
+			httpClient,
+			baseURL+ControlServiceGetElsewhereProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("GetElsewhere")),
+			connect.WithClientOptions(opts...),
+		),
 		declareTransfer: connect.NewClient[v1.DeclareTransferRequest, v1.DeclareTransferResponse](
 			httpClient,
 			baseURL+ControlServiceDeclareTransferProcedure,
@@ -259,6 +277,7 @@ type controlServiceClient struct {
 	getRun           *connect.Client[v1.GetRunRequest, v1.GetRunResponse]
 	getTransferFacts *connect.Client[v1.GetTransferFactsRequest, v1.GetTransferFactsResponse]
 	getCounters      *connect.Client[v1.GetCountersRequest, v1.GetCountersResponse]
+	getElsewhere     *connect.Client[v1.GetElsewhereRequest, v1.GetElsewhereResponse]
 	declareTransfer  *connect.Client[v1.DeclareTransferRequest, v1.DeclareTransferResponse]
 	getTransfer      *connect.Client[v1.GetTransferRequest, v1.GetTransferResponse]
 }
@@ -326,6 +345,15 @@ func (c *controlServiceClient) GetCounters(ctx context.Context, req *v1.GetCount
 	return nil, err
 }
 
+// GetElsewhere calls maodian.store.v1.ControlService.GetElsewhere.
+func (c *controlServiceClient) GetElsewhere(ctx context.Context, req *v1.GetElsewhereRequest) (*v1.GetElsewhereResponse, error) {
+	response, err := c.getElsewhere.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeclareTransfer calls maodian.store.v1.ControlService.DeclareTransfer.
 func (c *controlServiceClient) DeclareTransfer(ctx context.Context, req *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error) {
 	response, err := c.declareTransfer.CallUnary(ctx, connect.NewRequest(req))
@@ -360,6 +388,9 @@ type ControlServiceHandler interface {
 	GetTransferFacts(context.Context, *v1.GetTransferFactsRequest) (*v1.GetTransferFactsResponse, error)
 	// GetCounters tells how many people's records left, for the processor's meter.
 	GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error)
+	// GetElsewhere asks other stores that share the key by which people are counted, and tells
+	// how many people they have counted whom this one has not.
+	GetElsewhere(context.Context, *v1.GetElsewhereRequest) (*v1.GetElsewhereResponse, error)
 	// DeclareTransfer makes a transfer known, so that its Job may start it.
 	DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error)
 	// GetTransfer tells how far a transfer is.
@@ -415,6 +446,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("GetCounters")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceGetElsewhereHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceGetElsewhereProcedure,
+		svc.GetElsewhere,
+		connect.WithSchema(controlServiceMethods.ByName("GetElsewhere")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceDeclareTransferHandler := connect.NewUnaryHandlerSimple(
 		ControlServiceDeclareTransferProcedure,
 		svc.DeclareTransfer,
@@ -443,6 +480,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceGetTransferFactsHandler.ServeHTTP(w, r)
 		case ControlServiceGetCountersProcedure:
 			controlServiceGetCountersHandler.ServeHTTP(w, r)
+		case ControlServiceGetElsewhereProcedure:
+			controlServiceGetElsewhereHandler.ServeHTTP(w, r)
 		case ControlServiceDeclareTransferProcedure:
 			controlServiceDeclareTransferHandler.ServeHTTP(w, r)
 		case ControlServiceGetTransferProcedure:
@@ -482,6 +521,10 @@ func (UnimplementedControlServiceHandler) GetTransferFacts(context.Context, *v1.
 
 func (UnimplementedControlServiceHandler) GetCounters(context.Context, *v1.GetCountersRequest) (*v1.GetCountersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.ControlService.GetCounters is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) GetElsewhere(context.Context, *v1.GetElsewhereRequest) (*v1.GetElsewhereResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.ControlService.GetElsewhere is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) DeclareTransfer(context.Context, *v1.DeclareTransferRequest) (*v1.DeclareTransferResponse, error) {
@@ -1674,4 +1717,108 @@ func (UnimplementedOfficerServiceHandler) TellRecipient(context.Context, *v1.Tel
 
 func (UnimplementedOfficerServiceHandler) AcknowledgeLetter(context.Context, *v1.AcknowledgeLetterRequest) (*v1.AcknowledgeLetterResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.OfficerService.AcknowledgeLetter is not implemented"))
+}
+
+// PeerServiceClient is a client for the maodian.store.v1.PeerService service.
+type PeerServiceClient interface {
+	// GetCounted tells how many people are listed.
+	GetCounted(context.Context, *v1.GetCountedRequest) (*v1.GetCountedResponse, error)
+	// ListCounted lists the people of the year's counter, in ascending order.
+	ListCounted(context.Context, *v1.ListCountedRequest) (*connect.ServerStreamForClient[v1.ListCountedResponse], error)
+}
+
+// NewPeerServiceClient constructs a client for the maodian.store.v1.PeerService service. By
+// default, it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses,
+// and sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the
+// connect.WithGRPC() or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewPeerServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) PeerServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	peerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("PeerService").Methods()
+	return &peerServiceClient{
+		getCounted: connect.NewClient[v1.GetCountedRequest, v1.GetCountedResponse](
+			httpClient,
+			baseURL+PeerServiceGetCountedProcedure,
+			connect.WithSchema(peerServiceMethods.ByName("GetCounted")),
+			connect.WithClientOptions(opts...),
+		),
+		listCounted: connect.NewClient[v1.ListCountedRequest, v1.ListCountedResponse](
+			httpClient,
+			baseURL+PeerServiceListCountedProcedure,
+			connect.WithSchema(peerServiceMethods.ByName("ListCounted")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// peerServiceClient implements PeerServiceClient.
+type peerServiceClient struct {
+	getCounted  *connect.Client[v1.GetCountedRequest, v1.GetCountedResponse]
+	listCounted *connect.Client[v1.ListCountedRequest, v1.ListCountedResponse]
+}
+
+// GetCounted calls maodian.store.v1.PeerService.GetCounted.
+func (c *peerServiceClient) GetCounted(ctx context.Context, req *v1.GetCountedRequest) (*v1.GetCountedResponse, error) {
+	response, err := c.getCounted.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListCounted calls maodian.store.v1.PeerService.ListCounted.
+func (c *peerServiceClient) ListCounted(ctx context.Context, req *v1.ListCountedRequest) (*connect.ServerStreamForClient[v1.ListCountedResponse], error) {
+	return c.listCounted.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// PeerServiceHandler is an implementation of the maodian.store.v1.PeerService service.
+type PeerServiceHandler interface {
+	// GetCounted tells how many people are listed.
+	GetCounted(context.Context, *v1.GetCountedRequest) (*v1.GetCountedResponse, error)
+	// ListCounted lists the people of the year's counter, in ascending order.
+	ListCounted(context.Context, *v1.ListCountedRequest, *connect.ServerStream[v1.ListCountedResponse]) error
+}
+
+// NewPeerServiceHandler builds an HTTP handler from the service implementation. It returns the path
+// on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewPeerServiceHandler(svc PeerServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	peerServiceMethods := v1.File_maodian_store_v1_store_proto.Services().ByName("PeerService").Methods()
+	peerServiceGetCountedHandler := connect.NewUnaryHandlerSimple(
+		PeerServiceGetCountedProcedure,
+		svc.GetCounted,
+		connect.WithSchema(peerServiceMethods.ByName("GetCounted")),
+		connect.WithHandlerOptions(opts...),
+	)
+	peerServiceListCountedHandler := connect.NewServerStreamHandlerSimple(
+		PeerServiceListCountedProcedure,
+		svc.ListCounted,
+		connect.WithSchema(peerServiceMethods.ByName("ListCounted")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/maodian.store.v1.PeerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case PeerServiceGetCountedProcedure:
+			peerServiceGetCountedHandler.ServeHTTP(w, r)
+		case PeerServiceListCountedProcedure:
+			peerServiceListCountedHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedPeerServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedPeerServiceHandler struct{}
+
+func (UnimplementedPeerServiceHandler) GetCounted(context.Context, *v1.GetCountedRequest) (*v1.GetCountedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.PeerService.GetCounted is not implemented"))
+}
+
+func (UnimplementedPeerServiceHandler) ListCounted(context.Context, *v1.ListCountedRequest, *connect.ServerStream[v1.ListCountedResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("maodian.store.v1.PeerService.ListCounted is not implemented"))
 }

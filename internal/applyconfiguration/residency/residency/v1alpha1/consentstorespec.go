@@ -25,6 +25,10 @@ type ConsentStoreSpecApplyConfiguration struct {
 	Storage *StoreStorageApplyConfiguration `json:"storage,omitempty"`
 	// encryption says how identifying fields are encrypted.
 	Encryption *StoreEncryptionApplyConfiguration `json:"encryption,omitempty"`
+	// counting has this store count people together with other stores of the same processor, so
+	// that somebody who was sent out by several counts once against the lines of the year.
+	// Without it their counters are added up.
+	Counting *StoreCountingApplyConfiguration `json:"counting,omitempty"`
 	// deletionPolicy says what becomes of volume and ledger when this object is deleted.
 	DeletionPolicy *residencyv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
@@ -72,6 +76,14 @@ func (b *ConsentStoreSpecApplyConfiguration) WithStorage(value *StoreStorageAppl
 // If called multiple times, the Encryption field is set to the value of the last call.
 func (b *ConsentStoreSpecApplyConfiguration) WithEncryption(value *StoreEncryptionApplyConfiguration) *ConsentStoreSpecApplyConfiguration {
 	b.Encryption = value
+	return b
+}
+
+// WithCounting sets the Counting field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Counting field is set to the value of the last call.
+func (b *ConsentStoreSpecApplyConfiguration) WithCounting(value *StoreCountingApplyConfiguration) *ConsentStoreSpecApplyConfiguration {
+	b.Counting = value
 	return b
 }
 

@@ -33,6 +33,8 @@ type ConsentStoreStatusApplyConfiguration struct {
 	// recipients lists who must be told that people withdrew, were erased or corrected after their
 	// records had left (PIPL Arts. 15, 46, 47).
 	Recipients []RecipientStateApplyConfiguration `json:"recipients,omitempty"`
+	// counting tells with which stores people are counted together.
+	Counting *CountingStateApplyConfiguration `json:"counting,omitempty"`
 	// bundle is the policy view that the store works with.
 	Bundle *BundleStateApplyConfiguration `json:"bundle,omitempty"`
 	// notice is what the ledger knows of the notice. Unset means that it has taken none.
@@ -118,6 +120,14 @@ func (b *ConsentStoreStatusApplyConfiguration) WithRecipients(values ...*Recipie
 		}
 		b.Recipients = append(b.Recipients, *values[i])
 	}
+	return b
+}
+
+// WithCounting sets the Counting field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Counting field is set to the value of the last call.
+func (b *ConsentStoreStatusApplyConfiguration) WithCounting(value *CountingStateApplyConfiguration) *ConsentStoreStatusApplyConfiguration {
+	b.Counting = value
 	return b
 }
 
