@@ -62,6 +62,7 @@ type Record struct {
 	Passed       []Passed
 	Requests     []Request
 	Interactions []Interaction // the newest, oldest first
+	UnionID      bool          // it is kept, so that the person counts once
 }
 
 // Format prints a mask, whatever the verb.

@@ -195,6 +195,7 @@ type Choice struct {
 type Choices struct {
 	Account  string
 	Who      subject.OpenID
+	Union    subject.UnionID // zero: not known
 	Revision int64
 	Age      consent.AgeBand
 	Items    []Choice

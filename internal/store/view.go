@@ -78,6 +78,11 @@ func (n Notice) Text() notice.Notice {
 	return out
 }
 
+// Names tells whether the notice names a category for a purpose.
+func (n Notice) Names(purpose, category string) bool {
+	return slices.ContainsFunc(n.Purposes, func(p Purpose) bool { return p.Name == purpose && slices.Contains(p.Categories, category) })
+}
+
 // Version returns what tells this text from another.
 func (n Notice) Version() notice.Version { return notice.Version{Revision: n.Revision, Hash: n.Hash} }
 

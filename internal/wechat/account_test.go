@@ -46,7 +46,7 @@ type world struct {
 func newWorld(t testing.TB, change ...func(*wechat.Config)) *world {
 	t.Helper()
 	w := &world{clock: twin.NewVirtualClock(start)}
-	w.Server = twintest.Start(t, twin.Settings{Clock: w.clock, Seed: 7})
+	w.Server = twintest.Start(t, twin.Settings{Clock: w.clock, Seed: 7, OpenPlatform: "acme"})
 	cfg := wechat.Config{
 		Name: "brand", AppID: twintest.AppID, AppSecret: subject.NewSecret(twintest.AppSecret), Hosts: []string{sh, sz},
 		RootCAs: w.RootCAs, DialContext: w.DialContext, Clock: w.clock.Now,
@@ -529,7 +529,7 @@ func TestExchangeCode(t *testing.T) {
 	}
 	first := code(false)
 	who, err := w.account.ExchangeCode(t.Context(), first)
-	if err != nil || who.OpenID != w.openID(t, 3) || who.Snapshot {
+	if err != nil || who.OpenID != w.openID(t, 3) || who.Snapshot || who.UnionID.IsZero() || who.UnionID.Reveal() == who.OpenID.Reveal() {
 		t.Fatalf("%+v, %v", who, err)
 	}
 	_, err = w.account.ExchangeCode(t.Context(), first)
@@ -538,7 +538,7 @@ func TestExchangeCode(t *testing.T) {
 		t.Errorf("a used code: %v", err)
 	}
 	who, err = w.account.ExchangeCode(t.Context(), code(true))
-	if err != nil || !who.Snapshot || who.OpenID == w.openID(t, 3) {
+	if err != nil || !who.Snapshot || who.OpenID == w.openID(t, 3) || !who.UnionID.IsZero() {
 		t.Errorf("a snapshot: %+v, %v", who, err)
 	}
 	late := code(false)

@@ -51,6 +51,8 @@ type Receipt struct {
 // WebIdentity is who opened a page inside WeChat.
 type WebIdentity struct {
 	OpenID subject.OpenID
+	// UnionID is zero unless the account is bound to an Open Platform account.
+	UnionID subject.UnionID
 	// Snapshot: the identity is a virtual one (快照页). Record no consent for it.
 	Snapshot bool
 }
@@ -177,7 +179,7 @@ func (a *Account) Followers(ctx context.Context, next subject.OpenID) (FollowerP
 }
 
 // ExchangeCode tells who came back from the authorisation page. The tokens in the
-// answer are dropped: the openid is all we need.
+// answer are dropped: the identity is all we need.
 func (a *Account) ExchangeCode(ctx context.Context, code string) (WebIdentity, error) {
 	r := request{method: http.MethodGet, path: pathWebToken, query: url.Values{
 		"appid": {a.appID}, "secret": {a.secret.Reveal()}, "code": {code}, "grant_type": {"authorization_code"},
@@ -196,6 +198,7 @@ func (a *Account) ExchangeCode(ctx context.Context, code string) (WebIdentity, e
 	}
 	var in struct {
 		OpenID   string     `json:"openid"`
+		UnionID  string     `json:"unionid"`
 		Snapshot lenientInt `json:"is_snapshotuser"`
 	}
 	if json.Unmarshal(ans.body, &in) != nil {
@@ -205,7 +208,11 @@ func (a *Account) ExchangeCode(ctx context.Context, code string) (WebIdentity, e
 	if err != nil {
 		return WebIdentity{}, r.fail(Retry, ReasonBody)
 	}
-	return WebIdentity{OpenID: who, Snapshot: in.Snapshot.value != 0}, nil
+	union, err := subject.NewUnionID(in.UnionID)
+	if err != nil { // it is not promised: a page works without
+		union = subject.UnionID{}
+	}
+	return WebIdentity{OpenID: who, UnionID: union, Snapshot: in.Snapshot.value != 0}, nil
 }
 
 // Check fetches a token, which proves AppID, AppSecret and the way to the platform.

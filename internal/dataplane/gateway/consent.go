@@ -70,7 +70,7 @@ func (h *handler) enter(w http.ResponseWriter, r *http.Request, known bool) {
 		h.render(w, r, http.StatusOK, h.pages.message(cmp.Or(v.lang, language(r)), "snapshot"))
 		return
 	}
-	in, err := h.sealer.begin(who.OpenID)
+	in, err := h.sealer.begin(who)
 	if err == nil {
 		err = h.sealer.keep(w, r, in)
 	}
@@ -231,7 +231,7 @@ func (h *handler) store(w http.ResponseWriter, r *http.Request, in session, p *s
 	defer cancel()
 	res, err := h.Intake.RecordChoices(ctx, &storev1.RecordChoicesRequest{
 		Account: h.Account, OpenId: forStore(in.who), NoticeRevision: p.GetNotice().GetRevision(),
-		AgeBand: string(given.age.band()), Choices: given.choices(p.GetNotice()), Language: language(r),
+		AgeBand: string(given.age.band()), Choices: given.choices(p.GetNotice()), Language: language(r), UnionId: unionForStore(in),
 	})
 	switch {
 	case err != nil && slices.Contains([]string{"NoticeRevision", "NoticeIncomplete"}, storeclient.Word(err)):

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/maodian-dev/maodian/internal/domain/subject"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
 	"github.com/maodian-dev/maodian/internal/wechat"
 )
@@ -92,6 +93,31 @@ func TestConsent_EveryShownItemIsAChoice(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestConsent_TellsTheStoreTheUnionID: it travels in the sealed session, and is not in the page.
+func TestConsent_TellsTheStoreTheUnionID(t *testing.T) {
+	const union = "oCANARYunionCANARYunion00001"
+	r := newRig(t)
+	var err error
+	if r.platform.union, err = subject.NewUnionID(union); err != nil {
+		t.Fatal(err)
+	}
+	r.login()
+	form := r.form("DirectMarketing")
+	if page := r.do("/consent", nil).Body.String(); strings.Contains(page, union) {
+		t.Error("the page holds it")
+	}
+	wantStatus(t, r.do("/consent", form), http.StatusSeeOther)
+	wantStatus(t, r.do("/consent", form), http.StatusSeeOther) // the session is written anew after the first answer
+	for i, c := range r.intake.recorded {
+		if c.GetUnionId() != union || c.GetOpenId() != canary {
+			t.Errorf("answer %d names %d characters", i, len(c.GetUnionId()))
+		}
+	}
+	if strings.Contains(r.log.String(), union) {
+		t.Error("the log holds it")
 	}
 }
 

@@ -149,12 +149,13 @@ func guardianStateOf(band string) string {
 // fakePlatform exchanges any code for the same person.
 type fakePlatform struct {
 	who      subject.OpenID
+	union    subject.UnionID
 	snapshot bool
 	err      error
 }
 
 func (f *fakePlatform) ExchangeCode(context.Context, string) (wechat.WebIdentity, error) {
-	return wechat.WebIdentity{OpenID: f.who, Snapshot: f.snapshot}, f.err
+	return wechat.WebIdentity{OpenID: f.who, UnionID: f.union, Snapshot: f.snapshot}, f.err
 }
 
 func (f *fakePlatform) Check(context.Context) error { return f.err }

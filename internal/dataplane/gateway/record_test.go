@@ -76,7 +76,7 @@ func held() *storev1.Record {
 		return timestamppb.New(start.Add(time.Duration(minutes) * time.Minute))
 	}
 	r := &storev1.Record{
-		Known: true, Notice: notice(), Since: at(0), Seen: at(90), AgeBand: "Adult", Tags: []string{"tea", "travel"},
+		Known: true, UnionId: true, Notice: notice(), Since: at(0), Seen: at(90), AgeBand: "Adult", Tags: []string{"tea", "travel"},
 		Leads:     []*storev1.LeadStanding{{Model: "brand-leads", Stage: "Engaged", Points: 25.4}},
 		Relations: []*storev1.Relation{{Account: "brand", Following: true}},
 		Grants:    []*storev1.Grant{{Account: "brand", TemplateId: "T1", Remaining: 2}},
@@ -157,8 +157,8 @@ func golden(t *testing.T, name, got string) {
 func TestRecord_TellsEverything(t *testing.T) {
 	r := inside(t)
 	for lang, words := range map[string][]string{
-		"zh-CN": {"18 周岁及以上", "tea", "travel", "Engaged", "已关注", "同意 · 营销推送", "撤回 · 集团内部分析与报告", "聊天关键词", "spring-tea", "无法确定是否送达", "Acme Group AG", "瑞士", "去标识化编号 · 兴趣阶段", "告知书版本 2", "解释说明", "2026-11-24 17:01", "另有更早的 3 条", "menu-w"},
-		"en":    {"18 or older", "Engaged (25)", "Agreed · Marketing messages", "a keyword in the chat", "not known whether it arrived", "Switzerland", "pseudonymous number · stage of interest", "did not agree", "Grandparent", "your separate consent of 2026-11-24 17:01 to notice revision 2", "Explanation", "open", "T1: 2"},
+		"zh-CN": {"18 周岁及以上", "tea", "travel", "Engaged", "已关注", "同意 · 营销推送", "撤回 · 集团内部分析与报告", "聊天关键词", "微信 UnionID", "spring-tea", "无法确定是否送达", "Acme Group AG", "瑞士", "去标识化编号 · 兴趣阶段", "告知书版本 2", "解释说明", "2026-11-24 17:01", "另有更早的 3 条", "menu-w"},
+		"en":    {"18 or older", "Engaged (25)", "Agreed · Marketing messages", "a keyword in the chat", "not known whether it arrived", "Switzerland", "pseudonymous number · stage of interest", "if you follow several of our accounts", "did not agree", "Grandparent", "your separate consent of 2026-11-24 17:01 to notice revision 2", "Explanation", "open", "T1: 2"},
 	} {
 		page := r.do("/consent/record?lang="+lang, nil).Body.String()
 		for _, w := range words {

@@ -102,7 +102,11 @@ func (t texts) about(r *storev1.Record) []factView {
 			age = t.Text["age."+string(a.answer)]
 		}
 	}
-	out := t.facts("record.identifier", t.Text["record.identifier.held"], "record.since", when(r.GetSince()), "record.seen", when(r.GetSeen()),
+	union := ""
+	if r.GetUnionId() {
+		union = t.Text["record.union.held"]
+	}
+	out := t.facts("record.identifier", t.Text["record.identifier.held"], "record.union", union, "record.since", when(r.GetSince()), "record.seen", when(r.GetSeen()),
 		"record.age", age, "record.guardian", t.word("said.", r.GetGuardian()))
 	for _, x := range r.GetRelations() {
 		word := "relation.left"

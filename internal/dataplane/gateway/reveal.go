@@ -22,9 +22,21 @@ func forStore(who subject.OpenID) string {
 	return who.Reveal() //nolint:forbidigo // goes into an RPC to the store and nowhere else
 }
 
+// unionForStore is the same of the other identifier; empty is none.
+func unionForStore(in session) string {
+	return in.union.Reveal() //nolint:forbidigo // goes into an RPC to the store and nowhere else
+}
+
+// unionMark stands in a session between the two identifiers, neither of which has it.
+const unionMark = "\n"
+
 // forSession returns the bytes that are sealed into the session cookie.
-func forSession(who subject.OpenID) []byte {
-	return []byte(who.Reveal()) //nolint:forbidigo // sealed at once by sealer.session
+func forSession(in session) []byte {
+	all := in.who.Reveal() //nolint:forbidigo // sealed at once by sealer.keep
+	if !in.union.IsZero() {
+		all += unionMark + in.union.Reveal() //nolint:forbidigo // as above
+	}
+	return []byte(all)
 }
 
 // keywords is a set of folded words.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/subject"
+	"github.com/maodian-dev/maodian/internal/wechat"
 )
 
 // Cookies. Each is sealed for its own name, so that none passes for another.
@@ -40,6 +41,8 @@ type session struct {
 	id   [idLen]byte // random; the form's token is bound to it
 	note byte
 	who  subject.OpenID
+
+	union subject.UnionID // zero: the platform told none
 }
 
 // visit is a way to the authorisation page and back.
@@ -116,18 +119,18 @@ func (s *sealer) open(r *http.Request, name string) ([]byte, bool) {
 }
 
 // begin makes the session of a person who has just come from the authorisation page.
-func (s *sealer) begin(who subject.OpenID) (session, error) {
+func (s *sealer) begin(who wechat.WebIdentity) (session, error) {
 	id, err := s.draw(idLen)
 	if err != nil {
 		return session{}, err
 	}
-	return session{id: [idLen]byte(id), who: who}, nil
+	return session{id: [idLen]byte(id), who: who.OpenID, union: who.UnionID}, nil
 }
 
 // keep writes the session to the browser.
 func (s *sealer) keep(w http.ResponseWriter, r *http.Request, in session) error {
 	payload := append(in.id[:], in.note)
-	value, err := s.seal(sessionCookie, append(payload, forSession(in.who)...), sessionLife)
+	value, err := s.seal(sessionCookie, append(payload, forSession(in)...), sessionLife)
 	if err != nil {
 		return err
 	}
@@ -141,8 +144,13 @@ func (s *sealer) session(r *http.Request) (session, bool) {
 	if !ok || len(payload) <= idLen {
 		return session{}, false
 	}
-	who, err := subject.NewOpenID(string(payload[idLen+1:]))
-	return session{id: [idLen]byte(payload[:idLen]), note: payload[idLen], who: who}, err == nil
+	var err error
+	open, union, _ := strings.Cut(string(payload[idLen+1:]), unionMark)
+	in := session{id: [idLen]byte(payload[:idLen]), note: payload[idLen]}
+	if in.who, err = subject.NewOpenID(open); err == nil && union != "" {
+		in.union, err = subject.NewUnionID(union)
+	}
+	return in, err == nil
 }
 
 // depart starts a visit to the authorisation page.

@@ -23,7 +23,7 @@ func TestWithTheTwin(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	defer web.Close()
 	clock := twin.NewVirtualClock(start)
-	platform := twintest.Start(t, twin.Settings{CallbackURL: web.URL + "/wechat/callback", Clock: clock, Seed: 7})
+	platform := twintest.Start(t, twin.Settings{CallbackURL: web.URL + "/wechat/callback", Clock: clock, Seed: 7, OpenPlatform: "acme"})
 	account, err := wechat.New(wechat.Config{
 		Name: "brand", AppID: twintest.AppID, AppSecret: subject.NewSecret(twintest.AppSecret), Hosts: []string{"sh.api.weixin.qq.com"},
 		RootCAs: platform.RootCAs, DialContext: platform.DialContext, Clock: clock.Now,
@@ -63,6 +63,9 @@ func TestWithTheTwin(t *testing.T) {
 		}
 		if want := map[bool]string{true: "14to17", false: "Adult"}[p.Role == twin.RoleMinor]; got != nil && got.GetAgeBand() != want {
 			t.Errorf("a %s person: age %q", p.Role, got.GetAgeBand())
+		}
+		if got != nil && (len(got.GetUnionId()) != 28 || got.GetUnionId() == got.GetOpenId()) {
+			t.Errorf("a %s person: unionid of %d characters", p.Role, len(got.GetUnionId()))
 		}
 		if withdrawn[p.OpenID] != (p.Role == twin.RoleWithdraw) {
 			t.Errorf("a %s person: withdrawn %v", p.Role, withdrawn[p.OpenID])

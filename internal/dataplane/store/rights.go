@@ -80,7 +80,7 @@ func (i *intake) ErasePerson(ctx context.Context, r *storev1.ErasePersonRequest)
 
 func recordOf(r store.Record) *storev1.Record {
 	out := &storev1.Record{
-		Known: r.Known, Notice: noticeFor(r.Notice), Since: timestamp(r.Since), Seen: timestamp(r.Seen),
+		Known: r.Known, UnionId: r.UnionID, Notice: noticeFor(r.Notice), Since: timestamp(r.Since), Seen: timestamp(r.Seen),
 		AgeBand: string(r.Age), Guardian: string(r.Guardian), Tags: r.Tags,
 	}
 	for _, x := range r.Stages {

@@ -98,6 +98,11 @@ func (i *intake) RecordChoices(ctx context.Context, r *storev1.RecordChoicesRequ
 		return nil, store.ErrInvalid
 	}
 	c := store.Choices{Account: r.GetAccount(), Who: who, Revision: r.GetNoticeRevision(), Age: consent.AgeBand(r.GetAgeBand()), Language: r.GetLanguage()}
+	if raw := r.GetUnionId(); raw != "" {
+		if c.Union, err = subject.NewUnionID(raw); err != nil {
+			return nil, store.ErrInvalid
+		}
+	}
 	for _, x := range r.GetChoices() {
 		c.Items = append(c.Items, store.Choice{Purpose: x.GetPurpose(), Recipient: x.GetRecipient(), Granted: x.GetGranted()})
 	}

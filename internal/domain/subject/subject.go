@@ -24,39 +24,54 @@ var (
 
 const mask = "[redacted]"
 
-// openIDForm is the shape seen in the field (wechat.md 16.1); the platform specifies none.
-var openIDForm = regexp.MustCompile(`^[A-Za-z0-9_-]{20,64}$`)
+// hidden is a text that does not print itself.
+type hidden struct{ h unique.Handle[string] }
 
-// OpenID is a person's identifier within one WeChat account. It is case-sensitive.
-type OpenID struct{ h unique.Handle[string] }
+// IsZero tells whether nothing is held.
+func (x hidden) IsZero() bool { return x == hidden{} }
 
-// NewOpenID checks the shape and wraps raw. The error does not repeat the value.
-func NewOpenID(raw string) (OpenID, error) {
-	if !openIDForm.MatchString(raw) {
-		return OpenID{}, fmt.Errorf("openid: %w", ErrMalformed)
-	}
-	return OpenID{unique.Make(raw)}, nil
-}
-
-// IsZero tells whether no identifier is held.
-func (o OpenID) IsZero() bool { return o == OpenID{} }
-
-// Reveal returns the raw identifier. Only the WeChat adapter and the store call it.
-func (o OpenID) Reveal() string {
-	if o.IsZero() {
+// Reveal returns the text. Of an identifier, only the WeChat adapter and the store call it.
+func (x hidden) Reveal() string {
+	if x.IsZero() {
 		return ""
 	}
-	return o.h.Value()
+	return x.h.Value()
 }
 
 // Format prints a mask, whatever the verb.
-func (OpenID) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, mask) }
+func (hidden) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, mask) }
 
 // LogValue logs a mask.
-func (OpenID) LogValue() slog.Value { return slog.StringValue(mask) }
+func (hidden) LogValue() slog.Value { return slog.StringValue(mask) }
 
 // MarshalText refuses: an identifier has no business in JSON, YAML or a URL.
-func (OpenID) MarshalText() ([]byte, error) { return nil, ErrNotSerialised }
+func (hidden) MarshalText() ([]byte, error) { return nil, ErrNotSerialised }
+
+// identifierForm is the shape seen in the field (wechat.md 16.1); the platform specifies none.
+var identifierForm = regexp.MustCompile(`^[A-Za-z0-9_-]{20,64}$`)
+
+// OpenID is a person's identifier within one WeChat account. It is case-sensitive.
+type OpenID struct{ hidden }
+
+// NewOpenID checks the shape and wraps raw. The error does not repeat the value.
+func NewOpenID(raw string) (OpenID, error) {
+	if !identifierForm.MatchString(raw) {
+		return OpenID{}, fmt.Errorf("openid: %w", ErrMalformed)
+	}
+	return OpenID{hidden{unique.Make(raw)}}, nil
+}
+
+// UnionID is a person's identifier within all accounts that one company has bound to an Open
+// Platform account (https://developers.weixin.qq.com/doc/offiaccount/User_Management/Get_users_basic_information_UnionID.html).
+type UnionID struct{ hidden }
+
+// NewUnionID checks the shape and wraps raw. The error does not repeat the value.
+func NewUnionID(raw string) (UnionID, error) {
+	if !identifierForm.MatchString(raw) {
+		return UnionID{}, fmt.Errorf("unionid: %w", ErrMalformed)
+	}
+	return UnionID{hidden{unique.Make(raw)}}, nil
+}
 
 // ID is the random identifier that a store gives a person. It says nothing about
 // them outside the store, but still singles them out: it prints masked as well.
@@ -101,53 +116,19 @@ func (ID) LogValue() slog.Value { return slog.StringValue(mask) }
 func (ID) MarshalText() ([]byte, error) { return nil, ErrNotSerialised }
 
 // Secret is a credential: an AppSecret, a callback token, a key. It prints masked.
-type Secret struct{ h unique.Handle[string] }
+type Secret struct{ hidden }
 
 // NewSecret wraps raw.
-func NewSecret(raw string) Secret { return Secret{unique.Make(raw)} }
+func NewSecret(raw string) Secret { return Secret{hidden{unique.Make(raw)}} }
 
 // IsZero tells whether nothing, or the empty string, is held.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
-// Reveal returns the credential.
-func (s Secret) Reveal() string {
-	if (s == Secret{}) {
-		return ""
-	}
-	return s.h.Value()
-}
-
-// Format prints a mask, whatever the verb.
-func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, mask) }
-
-// LogValue logs a mask.
-func (Secret) LogValue() slog.Value { return slog.StringValue(mask) }
-
-// MarshalText refuses.
-func (Secret) MarshalText() ([]byte, error) { return nil, ErrNotSerialised }
-
 // Text is something a person wrote. It may hold anything, so it prints masked.
-type Text struct{ h unique.Handle[string] }
+type Text struct{ hidden }
 
 // NewText wraps raw.
-func NewText(raw string) Text { return Text{unique.Make(raw)} }
-
-// Reveal returns the text.
-func (t Text) Reveal() string {
-	if (t == Text{}) {
-		return ""
-	}
-	return t.h.Value()
-}
-
-// Format prints a mask, whatever the verb.
-func (Text) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, mask) }
-
-// LogValue logs a mask.
-func (Text) LogValue() slog.Value { return slog.StringValue(mask) }
-
-// MarshalText refuses.
-func (Text) MarshalText() ([]byte, error) { return nil, ErrNotSerialised }
+func NewText(raw string) Text { return Text{hidden{unique.Make(raw)}} }
 
 // Few is the count below which a number of people singles people out (promise P2).
 const Few = 20

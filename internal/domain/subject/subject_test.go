@@ -20,8 +20,13 @@ func TestIdentifiersNeverPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	union, err := NewUnionID(canary)
+	if err != nil {
+		t.Fatal(err)
+	}
 	type inner struct {
 		open   OpenID
+		union  UnionID
 		secret Secret
 		text   Text
 		id     ID
@@ -29,8 +34,8 @@ func TestIdentifiersNeverPrint(t *testing.T) {
 	nested := struct {
 		in  inner
 		ptr *inner
-	}{in: inner{open, NewSecret(canary), NewText(canary), id}, ptr: &inner{open, NewSecret(canary), NewText(canary), id}}
-	values := []any{open, &open, NewSecret(canary), NewText(canary), id, nested.in, []OpenID{open}, map[OpenID]int{open: 1}}
+	}{in: inner{open, union, NewSecret(canary), NewText(canary), id}, ptr: &inner{open, union, NewSecret(canary), NewText(canary), id}}
+	values := []any{open, &open, union, &union, NewSecret(canary), NewText(canary), id, nested.in, []OpenID{open}, map[OpenID]int{open: 1}}
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			if got := fmt.Sprintf(verb, v); strings.Contains(strings.ToLower(got), "canary") {
@@ -56,12 +61,15 @@ func TestNewOpenID(t *testing.T) {
 		canary: true, "": false, "short": false, "o with blanks and punctuation!!": false,
 		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false,
 	} {
-		_, err := NewOpenID(raw)
-		if (err == nil) != ok {
-			t.Errorf("NewOpenID of %d characters: %v", len(raw), err)
-		}
-		if err != nil && raw != "" && strings.Contains(err.Error(), raw) {
-			t.Error("the error repeats the value")
+		_, open := NewOpenID(raw)
+		_, union := NewUnionID(raw)
+		for _, err := range []error{open, union} {
+			if (err == nil) != ok {
+				t.Errorf("an identifier of %d characters: %v", len(raw), err)
+			}
+			if err != nil && raw != "" && strings.Contains(err.Error(), raw) {
+				t.Error("the error repeats the value")
+			}
 		}
 	}
 }

@@ -67,8 +67,10 @@ func (l *Ledger) RecordChoices(patience context.Context, c store.Choices) (store
 		if withdrawn, err = t.chooseAll(ctx, id, c); err != nil {
 			return err
 		}
-		who, err = personOf(ctx, t, id)
-		return err
+		if who, err = personOf(ctx, t, id); err != nil {
+			return err
+		}
+		return l.keepUnion(ctx, t, id, who, c)
 	})
 	if err != nil {
 		return store.Recorded{}, err
@@ -192,6 +194,9 @@ func milli(t time.Time) int64 {
 func (t *tx) withdrawAll(ctx context.Context, id []byte, account string, control consent.Control) ([]string, error) {
 	all, err := t.standing(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.dropUnion(id); err != nil {
 		return nil, err
 	}
 	var purposes []string

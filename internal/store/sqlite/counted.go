@@ -125,8 +125,8 @@ func (l *Ledger) sharedNames(ctx context.Context, t *tx, p *parting) (map[[16]by
 }
 
 func (l *Ledger) nameShared(ctx context.Context, t *tx, processor string, ids []any, out map[[16]byte]subject.Commitment) error {
-	q := `SELECT s.id, s.wrapped, i.sealed FROM subjects s JOIN identities i ON i.subject_id = s.id AND i.kind = '` + kindOpenID + `'
-		WHERE s.wrapped IS NOT NULL AND s.id IN (?` + strings.Repeat(", ?", len(ids)-1) + `)`
+	q := `SELECT s.id, s.wrapped, i.kind, i.sealed FROM subjects s JOIN identities i ON i.subject_id = s.id
+		WHERE s.wrapped IS NOT NULL AND s.id IN (?` + strings.Repeat(", ?", len(ids)-1) + `) ORDER BY i.kind` // a unionid comes last, and counts
 	rows, err := t.QueryContext(ctx, q, ids...)
 	if err != nil {
 		return fmt.Errorf("read identities: %w", err)
@@ -134,14 +134,15 @@ func (l *Ledger) nameShared(ctx context.Context, t *tx, processor string, ids []
 	defer rows.Close()
 	for rows.Next() {
 		var id, wrapped, sealed []byte
-		if err := rows.Scan(&id, &wrapped, &sealed); err != nil {
+		var kind string
+		if err := rows.Scan(&id, &wrapped, &kind, &sealed); err != nil {
 			return fmt.Errorf("read identities: %w", err)
 		}
-		who, err := l.openIDOf(id, wrapped, sealed)
+		name, err := l.openIdentity(id, wrapped, "identities."+kind, sealed)
 		if err != nil {
 			return err
 		}
-		out[[16]byte(id)] = l.cfg.Counting.Commit(processor, kindOpenID, who.Reveal())
+		out[[16]byte(id)] = l.cfg.Counting.Commit(processor, kind, name)
 	}
 	return rows.Err()
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
+	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
 	"github.com/maodian-dev/maodian/internal/store"
@@ -110,6 +112,29 @@ func TestListCounted_NamesThePersonAsOthersDo(t *testing.T) {
 	w.Erase("a")
 	if got := listed(t, l, 2026, false); len(got) != 1 {
 		t.Errorf("after the erasure %d are listed", len(got))
+	}
+}
+
+// TestListCounted_KnowsThePersonBehindTwoAccounts: two openids with one unionid are one person.
+func TestListCounted_KnowsThePersonBehindTwoAccounts(t *testing.T) {
+	clock := storetest.NewClock()
+	l := openSharing(t, t.TempDir(), clock, 1)
+	defer mustClose(t, l)
+	w := &storetest.World{T: t, Ledger: l, Clock: clock}
+	w.Push(storetest.NamesUnionID)
+	w.Bound("follows-one", "same", consent.Adult, storetest.Reporting)
+	w.Bound("follows-another", "same", consent.Adult, storetest.Reporting)
+	w.Bound("somebody-else", "", consent.Adult, storetest.Reporting)
+	sendOut(w, "t")
+	want := []subject.Commitment{
+		l.cfg.Counting.Commit("acme-china", kindUnionID, storetest.UnionID("same").Reveal()),
+		l.cfg.Counting.Commit("acme-china", kindOpenID, storetest.OpenID("somebody-else").Reveal()),
+	}
+	got := listed(t, l, 2026, false)
+	for _, c := range want {
+		if len(got) != len(want) || !slices.Contains(got, c) {
+			t.Errorf("listed %v, want %v", got, want)
+		}
 	}
 }
 

@@ -71,25 +71,34 @@ func place(wrapped []byte) (at int64, key []byte, err error) {
 	return int64(binary.BigEndian.Uint64(wrapped)), wrapped[8:], nil
 }
 
-// openIDOf opens the sealed identifier of a person.
+// openIDOf opens the sealed openid of a person.
 func (l *Ledger) openIDOf(id, wrapped, sealed []byte) (subject.OpenID, error) {
+	raw, err := l.openIdentity(id, wrapped, sealedOpenID, sealed)
+	if err != nil {
+		return subject.OpenID{}, err
+	}
+	return subject.NewOpenID(raw)
+}
+
+// openIdentity opens a sealed identifier of a person.
+func (l *Ledger) openIdentity(id, wrapped []byte, kind string, sealed []byte) (string, error) {
 	at, key, err := place(wrapped)
 	if err != nil {
-		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
+		return "", fmt.Errorf("open identifier: %w", err)
 	}
 	secret, err := l.keys.Secret(at, id)
 	if err != nil {
-		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
+		return "", fmt.Errorf("open identifier: %w", err)
 	}
 	ring, err := l.cfg.Ring.Under(secret)
 	if err != nil {
-		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
+		return "", fmt.Errorf("open identifier: %w", err)
 	}
-	raw, err := ring.Open(key, id, sealedOpenID, sealed)
+	raw, err := ring.Open(key, id, kind, sealed)
 	if err != nil {
-		return subject.OpenID{}, fmt.Errorf("open identifier: %w", err)
+		return "", fmt.Errorf("open identifier: %w", err)
 	}
-	return subject.NewOpenID(raw)
+	return raw, nil
 }
 
 // hideDedupe returns what an event is told apart by. The platform's own key is a hash over

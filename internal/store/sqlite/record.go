@@ -61,7 +61,7 @@ func (l *Ledger) record(ctx context.Context, id []byte) (store.Record, error) {
 	}
 	r.Known, r.Since, r.Seen = true, at(since), at(seen)
 	for _, part := range []func(context.Context, querier, []byte, *store.Record) error{
-		readTags, readRelations, readGrants, readConsents, readLooks, readGuardians, readMessages, readRequests, readInteractions,
+		readTags, readRelations, readGrants, readConsents, readLooks, readGuardians, readMessages, readRequests, readInteractions, readUnion,
 	} {
 		if err := part(ctx, t, id, &r); err != nil {
 			return r, err

@@ -102,7 +102,7 @@ var contract = []contractCase{
 
 // Run runs the contract.
 func Run(t *testing.T, e Engine) {
-	for _, c := range slices.Concat(contract, rights, parts, duties, aggregates) {
+	for _, c := range slices.Concat(contract, rights, unions, parts, duties, aggregates) {
 		t.Run(c.name, func(t *testing.T) {
 			w := &World{T: t, Clock: NewClock()}
 			var err error

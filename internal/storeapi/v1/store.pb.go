@@ -3927,6 +3927,7 @@ type RecordChoicesRequest struct {
 	AgeBand        string                 `protobuf:"bytes,4,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"`
 	Choices        []*Choice              `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"` // one for every item that was shown
 	Language       string                 `protobuf:"bytes,6,opt,name=language,proto3" json:"language,omitempty"`
+	UnionId        string                 `protobuf:"bytes,7,opt,name=union_id,json=unionId,proto3" json:"union_id,omitempty"` // empty: not known. Kept while a purpose that names it is agreed to
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -3999,6 +4000,13 @@ func (x *RecordChoicesRequest) GetChoices() []*Choice {
 func (x *RecordChoicesRequest) GetLanguage() string {
 	if x != nil {
 		return x.Language
+	}
+	return ""
+}
+
+func (x *RecordChoicesRequest) GetUnionId() string {
+	if x != nil {
+		return x.UnionId
 	}
 	return ""
 }
@@ -6651,7 +6659,8 @@ type Record struct {
 	Requests      []*RequestEntry        `protobuf:"bytes,14,rep,name=requests,proto3" json:"requests,omitempty"`
 	Interactions  []*Interaction         `protobuf:"bytes,15,rep,name=interactions,proto3" json:"interactions,omitempty"`
 	Guardians     []*GuardianEntry       `protobuf:"bytes,16,rep,name=guardians,proto3" json:"guardians,omitempty"`
-	Shown         []*ShownEntry          `protobuf:"bytes,17,rep,name=shown,proto3" json:"shown,omitempty"` // when the notice was shown, the newest 1,000
+	Shown         []*ShownEntry          `protobuf:"bytes,17,rep,name=shown,proto3" json:"shown,omitempty"`                     // when the notice was shown, the newest 1,000
+	UnionId       bool                   `protobuf:"varint,18,opt,name=union_id,json=unionId,proto3" json:"union_id,omitempty"` // it is kept, so that the person counts once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6803,6 +6812,13 @@ func (x *Record) GetShown() []*ShownEntry {
 		return x.Shown
 	}
 	return nil
+}
+
+func (x *Record) GetUnionId() bool {
+	if x != nil {
+		return x.UnionId
+	}
+	return false
 }
 
 // ShownEntry is the notice before the eyes of the person, or of a guardian.
@@ -9165,14 +9181,15 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x1a\n" +
 	"\blanguage\x18\x04 \x01(\tR\blanguage\x12\x1b\n" +
 	"\x06secret\x18\x05 \x01(\fB\x03\x80\x01\x01R\x06secret\"\x15\n" +
-	"\x13RecordShownResponse\"\xe2\x01\n" +
+	"\x13RecordShownResponse\"\x82\x02\n" +
 	"\x14RecordChoicesRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1c\n" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12'\n" +
 	"\x0fnotice_revision\x18\x03 \x01(\x03R\x0enoticeRevision\x12\x19\n" +
 	"\bage_band\x18\x04 \x01(\tR\aageBand\x122\n" +
 	"\achoices\x18\x05 \x03(\v2\x18.maodian.store.v1.ChoiceR\achoices\x12\x1a\n" +
-	"\blanguage\x18\x06 \x01(\tR\blanguage\"w\n" +
+	"\blanguage\x18\x06 \x01(\tR\blanguage\x12\x1e\n" +
+	"\bunion_id\x18\a \x01(\tB\x03\x80\x01\x01R\aunionId\"w\n" +
 	"\x15RecordChoicesResponse\x127\n" +
 	"\x17withdrawal_acknowledged\x18\x01 \x01(\bR\x16withdrawalAcknowledged\x12%\n" +
 	"\x0eguardian_state\x18\x02 \x01(\tR\rguardianState\"i\n" +
@@ -9367,7 +9384,7 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\aopen_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06openId\x12\x0e\n" +
 	"\x02as\x18\x03 \x01(\tR\x02as\"E\n" +
 	"\x11GetRecordResponse\x120\n" +
-	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\xcb\x06\n" +
+	"\x06record\x18\x01 \x01(\v2\x18.maodian.store.v1.RecordR\x06record\"\xe6\x06\n" +
 	"\x06Record\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x120\n" +
 	"\x06notice\x18\x02 \x01(\v2\x18.maodian.store.v1.NoticeR\x06notice\x120\n" +
@@ -9386,7 +9403,8 @@ const file_maodian_store_v1_store_proto_rawDesc = "" +
 	"\brequests\x18\x0e \x03(\v2\x1e.maodian.store.v1.RequestEntryR\brequests\x12F\n" +
 	"\finteractions\x18\x0f \x03(\v2\x1d.maodian.store.v1.InteractionB\x03\x80\x01\x01R\finteractions\x12=\n" +
 	"\tguardians\x18\x10 \x03(\v2\x1f.maodian.store.v1.GuardianEntryR\tguardians\x122\n" +
-	"\x05shown\x18\x11 \x03(\v2\x1c.maodian.store.v1.ShownEntryR\x05shown\"\xc5\x01\n" +
+	"\x05shown\x18\x11 \x03(\v2\x1c.maodian.store.v1.ShownEntryR\x05shown\x12\x19\n" +
+	"\bunion_id\x18\x12 \x01(\bR\aunionId\"\xc5\x01\n" +
 	"\n" +
 	"ShownEntry\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12'\n" +

@@ -28,6 +28,8 @@ type Config struct {
 	CAFile string `json:"caFile,omitempty"`
 	// Account is the account that the twin plays.
 	Account AccountConfig `json:"account"`
+	// OpenPlatform names what the account is bound to; empty: it gives no unionid.
+	OpenPlatform string `json:"openPlatform,omitempty"`
 	// CallbackURL and ConsentURL are the gateway's.
 	CallbackURL string `json:"callbackURL"`
 	ConsentURL  string `json:"consentURL"`
@@ -108,7 +110,7 @@ func (c Config) settings() (Settings, error) {
 	return Settings{
 		AppID: c.Account.AppID, OriginalID: c.Account.OriginalID, Secret: subject.NewSecret(files[0]),
 		Keys:        callback.Keys{Token: subject.NewSecret(files[1]), Current: key},
-		CallbackURL: c.CallbackURL, Client: client, Seed: c.Seed, MaxPeople: c.MaxPeople,
+		CallbackURL: c.CallbackURL, Client: client, Seed: c.Seed, OpenPlatform: c.OpenPlatform, MaxPeople: c.MaxPeople,
 		Templates: c.Templates, Limits: c.Limits, Delivery: c.Delivery,
 	}, nil
 }

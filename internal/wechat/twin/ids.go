@@ -24,8 +24,18 @@ const (
 	openIDLen = 28
 )
 
-func newCodec(seed uint64, appID string) (*codec, error) {
-	key := sha256.Sum256(fmt.Appendf(nil, "openid|%d|%s", seed, appID))
+func newCodec(seed uint64, appID string) (*codec, error) { return codecOf("openid", seed, appID) }
+
+// newUnions makes unionids in the same form; no name makes none.
+func newUnions(seed uint64, openPlatform string) (*codec, error) {
+	if openPlatform == "" {
+		return nil, nil
+	}
+	return codecOf("unionid", seed, openPlatform)
+}
+
+func codecOf(kind string, seed uint64, scope string) (*codec, error) {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s|%d|%s", kind, seed, scope))
 	block, err := aes.NewCipher(key[:16])
 	if err != nil {
 		return nil, fmt.Errorf("set up openid cipher: %w", err)

@@ -125,7 +125,11 @@ func webToken(p *Platform, c *call) reply {
 		"access_token": p.mint("wt"), "expires_in": 7200, "refresh_token": p.mint("wr"),
 		"openid": p.ids.encode(code.index), "scope": "snsapi_base",
 	}
+	if p.unions != nil {
+		body["unionid"] = p.unions.encode(code.index)
+	}
 	if code.snapshot {
+		delete(body, "unionid")
 		// A snapshot page shows a virtual person, who is nobody's follower.
 		body["openid"] = p.ids.encode(p.settings.MaxPeople + code.index)
 		body["is_snapshotuser"] = 1

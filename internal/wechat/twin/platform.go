@@ -40,6 +40,9 @@ type Settings struct {
 	CallbackURL string
 	// Client carries callbacks and the browsers' requests; nil means http.DefaultTransport.
 	Client http.RoundTripper
+	// OpenPlatform names what the account is bound to: accounts with the same name and seed give a
+	// person the same unionid. Empty: it gives none.
+	OpenPlatform string
 	// Seed decides openids, tokens, faults and the population.
 	Seed uint64
 	// Clock is the twin's time; nil means RealClock.
@@ -59,6 +62,7 @@ type Platform struct {
 	settings Settings
 	clock    Clock
 	ids      *codec
+	unions   *codec // nil: the account is bound to nothing
 	out      *outbox
 	massBusy chan struct{}
 
@@ -108,8 +112,12 @@ func New(s Settings) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
+	unions, err := newUnions(s.Seed, s.OpenPlatform)
+	if err != nil {
+		return nil, err
+	}
 	p := &Platform{
-		settings: s, clock: s.Clock, ids: ids, massBusy: make(chan struct{}, 1),
+		settings: s, clock: s.Clock, ids: ids, unions: unions, massBusy: make(chan struct{}, 1),
 		random: newRandom(s.Seed, "platform"),
 		people: newPeople(s.Templates),
 		usage:  map[string]*usage{},
