@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
 	"github.com/maodian-dev/maodian/internal/applying"
 	"github.com/maodian-dev/maodian/internal/conditions"
 	"github.com/maodian-dev/maodian/internal/desired"
 	"github.com/maodian-dev/maodian/internal/gather"
+	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
 // maxTogether bounds how many stores count together, as `status.counting.with` does.
@@ -26,6 +28,7 @@ func (r *StoreReconciler) ensureCounting(ctx context.Context, s *storeScope) (*c
 	name := cs.Spec.Counting.KeySecretRef.Name
 	if name == "" {
 		cs.Status.Counting = residencyv1.CountingState{}
+		conditions.Remove(&cs.Status.Conditions, residencyv1.ConditionCountedTogether)
 		return nil, nil
 	}
 	key, err := gather.Find[corev1.Secret](ctx, r.Client, cs.Namespace, name)
@@ -68,4 +71,29 @@ func (r *StoreReconciler) findPeers(ctx context.Context, s *storeScope) error {
 	slices.SortFunc(s.peers, func(a, b desired.StorePeer) int { return strings.Compare(a.String(), b.String()) })
 	s.peers = first(s.peers, maxTogether)
 	return nil
+}
+
+// tellCounting takes down which key the store has, and compares once, so that people see whether it works before a transfer depends on it.
+func (r *StoreReconciler) tellCounting(ctx context.Context, s *storeScope) {
+	cs := s.store
+	if cs.Spec.Counting.KeySecretRef.Name == "" {
+		return
+	}
+	if id := s.answer.GetCountingKeyId(); id != cs.Status.Counting.KeyID { // the peers are those of another key
+		cs.Status.Counting, s.peers = residencyv1.CountingState{KeyID: id}, nil
+	}
+	status, why := metav1.ConditionFalse, residencyv1.ReasonNoPeer
+	message := "no other store of processor " + s.policy.Spec.Processor.Name + " is known to hold this key (`status.counting.keyID`)"
+	if len(s.peers) > 0 {
+		_, err := gather.Elsewhere(ctx, r.Stores, cs)
+		switch {
+		case err == nil:
+			status, why, message = metav1.ConditionTrue, residencyv1.ReasonCountersCompared, fmt.Sprintf("everybody counts once in these %d stores", len(s.peers)+1)
+		case storeclient.Word(err) == string(residencyv1.ReasonCountingDiffers):
+			why, message = residencyv1.ReasonCountingDiffers, "a store of `status.counting.with` holds another key or counts for another processor; until that is mended their numbers are added up"
+		default:
+			why, message = residencyv1.ReasonPeerUnavailable, "a store of `status.counting.with` cannot be asked; their numbers are added up until it can (new certificates take about a minute to arrive)"
+		}
+	}
+	conditions.Set(&cs.Status.Conditions, cs.Generation, r.Clock.Now(), residencyv1.ConditionCountedTogether, status, why, message)
 }

@@ -74,6 +74,7 @@ func TestStoresWithOneKeyCountTogether(t *testing.T) {
 	policy, a, b := together(t, countingKeyID, countingKeyID)
 	waitWith(t, a, b)
 	waitWith(t, b, a)
+	waitStore(t, a, "CountedTogether", "True", residencyv1.ReasonCountersCompared)
 	certificates := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: a.Namespace, Name: "brand-store-peers-tls"}}
 	if _, err := get(t.Context(), certificates); err != nil || len(certificates.Data) != 3 || len(certificates.Data[b.Namespace+".brand-store.key"]) == 0 {
 		t.Errorf("certificates for %d files, %v", len(certificates.Data), err)
@@ -122,13 +123,36 @@ func TestWhatCannotBeComparedIsAddedUp(t *testing.T) {
 	_, a, b := together(t, countingKeyID, countingKeyID)
 	waitWith(t, a, b)
 	stores.Of(b.Namespace, b.Name).Set(func(s *envtestrig.StoreState) { s.Counted = 95_000 })
-	stores.Of(a.Namespace, a.Name).Set(func(s *envtestrig.StoreState) { s.CountingKeyID = "" }) // it cannot be asked any more
+	stores.Of(a.Namespace, a.Name).Set(func(s *envtestrig.StoreState) { s.CountingKeyID = "" }) // as when its key was taken
 	x := plain(t, a.Namespace, 5000)
 	ask(t, x)
 	waitTransfer(t, x, "Stalled", "True", metav1alpha1.ReasonRefused)
 	if !slices.Equal(codes(x), []string{"MechanismMissing"}) {
 		t.Errorf("refused by %v", codes(x))
 	}
+	touch(t, a)
+	waitStore(t, a, "CountedTogether", "False", residencyv1.ReasonNoPeer)
+	stores.Of(b.Namespace, b.Name).Set(func(s *envtestrig.StoreState) { s.CountingKeyID = "fedcba9876543210" }) // as after another key was put in place
+	touch(t, b)
+	waitStore(t, b, "CountedTogether", "False", residencyv1.ReasonNoPeer)
+}
+
+func TestWhoTakesCountingAwayCountsAlone(t *testing.T) {
+	_, a, b := together(t, countingKeyID, countingKeyID)
+	waitWith(t, a, b)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, b); err != nil {
+			return err
+		}
+		b.Spec.Counting = residencyv1.StoreCounting{}
+		return rig.Client.Update(ctx, b)
+	})
+	waitWith(t, b)
+	if c := metaCondition(b.Status.Conditions, "CountedTogether"); c.Type != "" || b.Status.Counting.KeyID != "" {
+		t.Errorf("still %+v with key %q", c, b.Status.Counting.KeyID)
+	}
+	touch(t, a)
+	waitWith(t, a)
 }
 
 func TestStoresWithOtherKeysCountAlone(t *testing.T) {

@@ -234,9 +234,9 @@ func (r *StoreReconciler) push(ctx context.Context, s *storeScope) (*conditions.
 		Size: &size, RootHash: s.answer.GetLogRoot(), SizeBytes: &bytes, VerifierKey: s.answer.GetVerifierKey(), Checkpoint: s.answer.GetCheckpoint(),
 	}
 	cs.Status.Subjects = metav1alpha1.PeopleCount(s.answer.GetSubjects())
-	cs.Status.Counting.KeyID = s.answer.GetCountingKeyId()
 	r.tellRequests(s)
 	r.tellRecipients(s)
+	r.tellCounting(ctx, s)
 	cs.Status.Notice = takenNotice(s.answer)
 	return nil, r.settleLedger(ctx, s)
 }

@@ -193,7 +193,10 @@ func (s *story) store(ctx context.Context) error {
 	if err := s.ready(ctx, st, "Ready", func() []metav1.Condition { return st.Status.Conditions }, storyTimeout); err != nil {
 		return err
 	}
-	return s.proof(ctx, st)
+	if err := s.proof(ctx, st); err != nil {
+		return err
+	}
+	return s.secondStore(ctx)
 }
 
 // proof follows the proof of placement with its own eyes.

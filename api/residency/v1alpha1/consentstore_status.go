@@ -22,6 +22,11 @@ const ConditionRequestsAnswered metav1alpha1.ConditionType = "RequestsAnswered"
 // was erased or corrected since. Only ConsentStore has it.
 const ConditionRecipientsTold metav1alpha1.ConditionType = "RecipientsTold"
 
+// ConditionCountedTogether says whether people are counted once with the other stores that hold
+// the counting key. While it is not True, their numbers are added up. Only a ConsentStore with
+// `spec.counting` has it.
+const ConditionCountedTogether metav1alpha1.ConditionType = "CountedTogether"
+
 // Reasons of ConsentStore, beside those in api/meta/v1alpha1 and NoEligibleNode.
 const (
 	// ReasonPlacementProven is used with Placed (True), and with Ready (True) when the store
@@ -42,6 +47,20 @@ const (
 
 	// ReasonRecipientsOverdue is used with RecipientsTold (False): something is.
 	ReasonRecipientsOverdue metav1alpha1.ConditionReason = "RecipientsOverdue"
+
+	// ReasonCountersCompared is used with CountedTogether (True).
+	ReasonCountersCompared metav1alpha1.ConditionReason = "CountersCompared"
+
+	// ReasonNoPeer is used with CountedTogether (False): no other store of the processor is known
+	// to hold the key.
+	ReasonNoPeer metav1alpha1.ConditionReason = "NoPeer"
+
+	// ReasonPeerUnavailable is used with CountedTogether (False): one of the stores cannot be asked.
+	ReasonPeerUnavailable metav1alpha1.ConditionReason = "PeerUnavailable"
+
+	// ReasonCountingDiffers is used with CountedTogether (False): one of the stores holds another
+	// key, or counts for another processor.
+	ReasonCountingDiffers metav1alpha1.ConditionReason = "CountingDiffers"
 
 	// ReasonClaimNotGrown is used with VolumeReady (False) when the claim may not grow to the
 	// size declared.
