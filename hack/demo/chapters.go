@@ -74,7 +74,7 @@ func (s *story) people(ctx context.Context) error {
 	}
 	a := &marketingv1.WeChatAccount{}
 	a.Name, a.Namespace = "brand", namespace
-	if err := s.ready(ctx, a, "Ready", func() []metav1.Condition { return a.Status.Conditions }, storyTimeout); err != nil {
+	if err := s.ready(ctx, a, func() []metav1.Condition { return a.Status.Conditions }, storyTimeout); err != nil {
 		return err
 	}
 	if err := s.mistyped(ctx); err != nil {

@@ -134,15 +134,15 @@ func readyReason(list []metav1.Condition) string {
 	return conditions.Get(list, metav1alpha1.ConditionReady).Reason
 }
 
-// ready waits until an object's condition is True for its present generation.
-func (k *kube) ready(ctx context.Context, obj client.Object, kind string, list func() []metav1.Condition, limit time.Duration) error {
+// ready waits until an object is.
+func (k *kube) ready(ctx context.Context, obj client.Object, list func() []metav1.Condition, limit time.Duration) error {
 	what := fmt.Sprintf("%T %s", obj, obj.GetName())
 	what = what[strings.LastIndex(what, ".")+1:]
 	return k.until(ctx, what, limit, func(ctx context.Context) (bool, string, error) {
 		if err := k.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
 			return false, "", err
 		}
-		status, text := condition(list(), kind)
+		status, text := condition(list(), "Ready")
 		return status == "True", text, nil
 	})
 }

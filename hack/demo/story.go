@@ -117,7 +117,7 @@ func (s *story) policy(ctx context.Context) error {
 	}
 	p := &residencyv1.ResidencyPolicy{}
 	p.Name = "cn-mainland"
-	if err := s.ready(ctx, p, "Ready", func() []metav1.Condition { return p.Status.Conditions }, podTimeout); err != nil {
+	if err := s.ready(ctx, p, func() []metav1.Condition { return p.Status.Conditions }, podTimeout); err != nil {
 		return err
 	}
 	nodes, err := s.set.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -190,7 +190,7 @@ func (s *story) store(ctx context.Context) error {
 	if err := s.cordon(ctx, false); err != nil {
 		return err
 	}
-	if err := s.ready(ctx, st, "Ready", func() []metav1.Condition { return st.Status.Conditions }, storyTimeout); err != nil {
+	if err := s.ready(ctx, st, func() []metav1.Condition { return st.Status.Conditions }, storyTimeout); err != nil {
 		return err
 	}
 	if err := s.proof(ctx, st); err != nil {

@@ -35,7 +35,7 @@ func (s *story) secondStore(ctx context.Context) error {
 	for _, name := range countingStores {
 		st := &residencyv1.ConsentStore{}
 		st.Name, st.Namespace = name, namespace
-		if err := s.ready(ctx, st, "Ready", func() []metav1.Condition { return st.Status.Conditions }, storyTimeout); err != nil {
+		if err := s.ready(ctx, st, func() []metav1.Condition { return st.Status.Conditions }, storyTimeout); err != nil {
 			return err
 		}
 	}
