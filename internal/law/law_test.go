@@ -67,6 +67,8 @@ func TestParse_RefusesWhatWouldDecideWrongly(t *testing.T) {
 		"an exemption without evidence":   {"evidence: [Zone, NegativeList, Registration]", "evidence: []", "must name evidence"},
 		"no assessment":                   {"assessment: true, years: 3", "years: 3", "must be the assessment"},
 		"a guardian's age below the law":  {"guardianAge: 14 ", "guardianAge: 13 ", "at least 14"},
+		"ages between two bands":          {"sensitiveBelowAge: 14", "sensitiveBelowAge: 16", "bands of ages"},
+		"marketing by another age":        {"automatedMarketingAge: 18", "automatedMarketingAge: 16", "bands of ages"},
 		"no deadline for requests":        {"requestWorkingDays: 15", "requestWorkingDays: 0", "requestWorkingDays"},
 		"nobody to lift it":               {"liftedBy: Nobody", "liftedBy: Anybody", "liftedBy"},
 		"a scope that is none":            {"scope: Transfer, effect: Terminal, cites: [PIPL 41", "scope: All, effect: Terminal, cites: [PIPL 41", "scope"},

@@ -267,5 +267,9 @@ func completeTerms(t law.Terms) error {
 			return fmt.Errorf("`terms.%s` must be set", name)
 		}
 	}
+	// People tell a band of ages: another line could not be drawn.
+	if t.SensitiveBelowAge != 14 || t.AutomatedMarketingAge != 18 {
+		return errors.New("`terms.sensitiveBelowAge` must be 14 and `terms.automatedMarketingAge` 18, where the bands of ages begin")
+	}
 	return nil
 }

@@ -196,6 +196,14 @@ func (v *View) Pack() *law.Pack {
 	return packs.Named(v.Policy.RulePack)
 }
 
+// AskAgain is how long a refusal or a withdrawal is left in peace.
+func (v *View) AskAgain() time.Duration {
+	if p := v.Pack(); p != nil {
+		return time.Duration(p.Terms.ReaskDays) * 24 * time.Hour
+	}
+	return consent.AskAgain
+}
+
 // Facts returns what the view contributes to a transfer decision.
 func (v *View) Facts(s TransferSpec, at time.Time) transfer.Facts {
 	f := transfer.Facts{Now: at, Request: s.Request, Assessment: s.Assessment}

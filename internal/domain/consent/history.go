@@ -44,14 +44,14 @@ func Replay(history []Event) State {
 	return s
 }
 
-// AskAgain is how long a refusal or a withdrawal is left in peace. NDSMR 22(5) forbids to ask
-// "frequently" and names no number.
+// AskAgain is how long a refusal or a withdrawal is left in peace by a rule pack that is not
+// known. NDSMR 22(5) forbids to ask "frequently" and names no number.
 const AskAgain = 30 * 24 * time.Hour
 
 // MayAsk tells whether the person may be asked now about what stands: ReaskTooFrequent while
-// a refusal or a withdrawal is young. Who opens the page by themselves is not asked.
-func MayAsk(s State, at time.Time) reason.Code {
-	if (s.Action == Refused || s.Action == Withdrawn) && at.Before(s.At.Add(AskAgain)) {
+// a refusal or a withdrawal is younger than peace. Who opens the page by themselves is not asked.
+func MayAsk(s State, at time.Time, peace time.Duration) reason.Code {
+	if (s.Action == Refused || s.Action == Withdrawn) && at.Before(s.At.Add(peace)) {
 		return reason.ReaskTooFrequent
 	}
 	return reason.AllChecksPassed

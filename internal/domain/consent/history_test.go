@@ -67,12 +67,13 @@ func TestMayAsk(t *testing.T) {
 		"never asked":                {State{}, reason.AllChecksPassed},
 		"refused yesterday":          {State{Action: Refused, At: at.Add(-24 * time.Hour)}, reason.ReaskTooFrequent},
 		"refused 30 days ago":        {State{Action: Refused, At: at.Add(-AskAgain)}, reason.AllChecksPassed},
+		"refused a moment too late":  {State{Action: Refused, At: at.Add(1 - AskAgain)}, reason.ReaskTooFrequent},
 		"withdrawn yesterday":        {State{Action: Withdrawn, At: at.Add(-24 * time.Hour)}, reason.ReaskTooFrequent},
 		"given to an older notice":   {State{Action: Given, At: at.Add(-time.Hour), NoticeRevision: 1}, reason.AllChecksPassed},
 		"ended by time a minute ago": {State{Action: Expired, At: at.Add(-time.Minute)}, reason.AllChecksPassed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := MayAsk(c.state, at); got != c.want {
+			if got := MayAsk(c.state, at, AskAgain); got != c.want {
 				t.Errorf("MayAsk = %s, want %s", got, c.want)
 			}
 		})

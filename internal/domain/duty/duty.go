@@ -4,11 +4,7 @@
 // and so do those whom it gave the data to).
 package duty
 
-import (
-	"time"
-
-	"github.com/maodian-dev/maodian/internal/domain/request"
-)
+import "time"
 
 // Kind is what the recipient must be told.
 type Kind string
@@ -35,13 +31,10 @@ const (
 type Duty struct {
 	Kind                      Kind
 	Since                     time.Time
+	Due                       time.Time // until then the recipient must be told: as people's own requests, since the law names no number of days
 	Told, Acknowledged        time.Time // zero: not yet
 	ToldAs, AcknowledgedUnder string    // references of both letters
 }
-
-// Due is until when the recipient must be told. The law says no number of days; the default
-// is that of people's own requests, 15 working days.
-func (d Duty) Due() time.Time { return request.Due(d.Since) }
 
 // State is how far the duty is at a moment.
 func (d Duty) State(now time.Time) State {
@@ -50,7 +43,7 @@ func (d Duty) State(now time.Time) State {
 		return Acknowledged
 	case !d.Told.IsZero():
 		return Told
-	case !now.Before(d.Due()):
+	case !now.Before(d.Due):
 		return Overdue
 	}
 	return Open

@@ -2,7 +2,11 @@
 // answered (PIPL 44 to 50; law.md 3.6).
 package request
 
-import "time"
+import (
+	"time"
+
+	"github.com/maodian-dev/maodian/internal/domain/law"
+)
 
 // Kind of request.
 type Kind string
@@ -40,23 +44,15 @@ const (
 	Moot    Outcome = "Moot" // the person was erased before it was answered
 )
 
-// days is the project's default: the law says "promptly", and practice 15 working days.
+// days is how long an answer may take by a rule pack that is not known, each day counted.
 const days = 15
 
-// china is the zone by which days are counted; it has no summer time.
-var china = time.FixedZone("Asia/Shanghai", 8*60*60)
-
-// Due is the end of the 15th working day after a request was received. Working days are
-// Monday to Friday: the public holidays, which are decided year by year, would only move it
-// later.
-func Due(received time.Time) time.Time {
-	y, m, d := received.In(china).Date()
-	day := time.Date(y, m, d, 0, 0, 0, 0, china)
-	for left := days; left > 0; {
-		day = day.AddDate(0, 0, 1)
-		if w := day.Weekday(); w != time.Saturday && w != time.Sunday {
-			left--
-		}
+// Due is the end of the working day by which a request must be answered: the law says
+// "promptly", and the rule pack a number by practice. The pack has the holidays; where it is not known, or does
+// not know the year, every day counts, so that the date comes early and never late.
+func Due(p *law.Pack, received time.Time) time.Time {
+	if p == nil {
+		return law.Calendar{}.After(received, days)
 	}
-	return day.AddDate(0, 0, 1).UTC()
+	return p.Calendar.After(received, p.Terms.RequestWorkingDays)
 }

@@ -18,8 +18,7 @@ import (
 func (t *tx) owe(ctx context.Context, id, of []byte, recipient string, kind duty.Kind) error {
 	add := `INSERT INTO duties (recipient, subject_id, kind, since_ms, due_ms)
 		SELECT DISTINCT t.recipient, x.subject_id, ?2, ?3, ?4 FROM transfers t CROSS JOIN transfer_rows x ON x.transfer_id = t.id AND x.subject_id = ?1`
-	d := duty.Duty{Kind: kind, Since: t.now}
-	args := []any{id, string(kind), d.Since.UnixMilli(), d.Due().UnixMilli()}
+	args := []any{id, string(kind), t.now.UnixMilli(), t.due(t.now).UnixMilli()}
 	if recipient != "" {
 		add, args = add+" WHERE t.recipient = ?5", append(args, recipient)
 	}

@@ -220,7 +220,7 @@ func (l *Ledger) readStages(ctx context.Context, q querier, id []byte, v *store.
 // withdrew after the start still left is not known of each, so it is listed.
 func readPassed(ctx context.Context, q querier, id []byte, v *store.View, r *store.Record) error {
 	const sel = `SELECT t.spec, t.state, t.started_ms, x.consent_ms, x.revision,
-		COALESCE(d.kind, ''), COALESCE(d.since_ms, 0), COALESCE(d.told_ms, 0), COALESCE(d.told_as, ''), COALESCE(d.acked_ms, 0), COALESCE(d.acked_as, '')
+		COALESCE(d.kind, ''), COALESCE(d.since_ms, 0), COALESCE(d.due_ms, 0), COALESCE(d.told_ms, 0), COALESCE(d.told_as, ''), COALESCE(d.acked_ms, 0), COALESCE(d.acked_as, '')
 		FROM transfers t CROSS JOIN transfer_rows x ON x.transfer_id = t.id AND x.subject_id = ?1
 		LEFT JOIN duties d ON d.subject_id = ?1 AND d.recipient = t.recipient AND (d.kind, d.since_ms) =
 			(SELECT kind, since_ms FROM duties WHERE subject_id = ?1 AND recipient = t.recipient AND since_ms >= t.started_ms ORDER BY since_ms DESC, kind LIMIT 1)
@@ -229,12 +229,12 @@ func readPassed(ctx context.Context, q querier, id []byte, v *store.View, r *sto
 		var x store.Passed
 		var s store.TransferSpec
 		var body string
-		var began, agreed, since, told, acknowledged int64
+		var began, agreed, since, due, told, acknowledged int64
 		d := &x.Duty
-		if err := rows.Scan(&body, &x.State, &began, &agreed, &x.Revision, &d.Kind, &since, &told, &d.ToldAs, &acknowledged, &d.AcknowledgedUnder); err != nil {
+		if err := rows.Scan(&body, &x.State, &began, &agreed, &x.Revision, &d.Kind, &since, &due, &told, &d.ToldAs, &acknowledged, &d.AcknowledgedUnder); err != nil {
 			return err
 		}
-		d.Since, d.Told, d.Acknowledged = at(since), at(told), at(acknowledged)
+		d.Since, d.Due, d.Told, d.Acknowledged = at(since), at(due), at(told), at(acknowledged)
 		if err := json.Unmarshal([]byte(body), &s); err != nil {
 			return store.ErrCorrupt
 		}

@@ -80,7 +80,7 @@ func scanRequest(rows *sql.Rows) (store.Request, error) {
 
 // ask stores a request with its outcome; an open one is due.
 func (t *tx) ask(ctx context.Context, id []byte, account string, kind request.Kind, outcome request.Outcome) (store.Request, error) {
-	x := store.Request{Kind: kind, Received: t.now, Due: request.Due(t.now), Outcome: outcome}
+	x := store.Request{Kind: kind, Received: t.now, Due: t.due(t.now), Outcome: outcome}
 	if outcome != request.Open {
 		x.Done = t.now
 	}
@@ -131,17 +131,18 @@ func (l *Ledger) mayAsk(ctx context.Context, t *tx, id []byte, kind string) (boo
 	if kind != "subscribe" || v == nil || v.Notice.Revision == 0 {
 		return false, nil
 	}
-	open, err := t.unanswered(ctx, id, v.Notice)
+	open, err := t.unanswered(ctx, id, v)
 	if !open || err != nil {
 		return false, err
 	}
-	n, err := t.exec(ctx, "UPDATE subjects SET asked_ms = ?1 WHERE id = ?2 AND asked_ms <= ?1 - ?3", t.now.UnixMilli(), id, consent.AskAgain.Milliseconds())
+	n, err := t.exec(ctx, "UPDATE subjects SET asked_ms = ?1 WHERE id = ?2 AND asked_ms <= ?1 - ?3", t.now.UnixMilli(), id, v.AskAgain().Milliseconds())
 	return n > 0, err
 }
 
 // unanswered tells whether the notice holds something that the person has not answered, and
 // no answer stands in the way of asking.
-func (t *tx) unanswered(ctx context.Context, id []byte, n store.Notice) (bool, error) {
+func (t *tx) unanswered(ctx context.Context, id []byte, v *store.View) (bool, error) {
+	n := v.Notice
 	left := map[[2]string]bool{}
 	for _, p := range n.Purposes {
 		left[[2]string{p.Name, ""}] = true
@@ -163,7 +164,7 @@ func (t *tx) unanswered(ctx context.Context, id []byte, n store.Notice) (bool, e
 			return false, fmt.Errorf("read consents: %w", err)
 		}
 		s := row.state()
-		if consent.MayAsk(s, t.now) != reason.AllChecksPassed {
+		if consent.MayAsk(s, t.now, v.AskAgain()) != reason.AllChecksPassed {
 			return false, nil
 		}
 		if s.NoticeRevision == n.Revision && s.Action == consent.Given {

@@ -20,6 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/maodian-dev/maodian/internal/domain/request"
 	"github.com/maodian-dev/maodian/internal/ledger"
 	"github.com/maodian-dev/maodian/internal/store"
 	"github.com/maodian-dev/maodian/internal/store/keyfile"
@@ -103,7 +104,8 @@ func openPrepared(ctx context.Context, path string, cfg Config) (*Ledger, error)
 	if err != nil {
 		return nil, errors.Join(err, keys.Close(), db.Close())
 	}
-	l := &Ledger{cfg: cfg, read: read, keys: keys, write: newWriter(db, cfg.Clock, keys.Sync)}
+	l := &Ledger{cfg: cfg, read: read, keys: keys}
+	l.write = newWriter(db, cfg.Clock, func(at time.Time) time.Time { return request.Due(l.View().Pack(), at) }, keys.Sync)
 	if err := l.ready(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

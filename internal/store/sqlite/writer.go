@@ -26,6 +26,7 @@ const groupLimit = 512
 type writer struct {
 	db    *sql.DB
 	clock func() time.Time
+	due   func(time.Time) time.Time
 	sync  func() error // brings what lies outside the file to disk before a commit relies on it
 	jobs  chan *job
 	stop  chan struct{}
@@ -45,6 +46,7 @@ type job struct {
 type tx struct {
 	*sql.Tx
 	now     time.Time
+	due     func(time.Time) time.Time // until when what is asked at a moment must be answered
 	job     *job
 	entries *[]entry
 	shown   string // hash of what the person had before their eyes, if anything
@@ -53,8 +55,8 @@ type tx struct {
 	erased  [][]byte // people whose entries in this commit are sealed
 }
 
-func newWriter(db *sql.DB, clock func() time.Time, sync func() error) *writer {
-	w := &writer{db: db, clock: clock, sync: sync, jobs: make(chan *job, groupLimit), stop: make(chan struct{})}
+func newWriter(db *sql.DB, clock func() time.Time, due func(time.Time) time.Time, sync func() error) *writer {
+	w := &writer{db: db, clock: clock, due: due, sync: sync, jobs: make(chan *job, groupLimit), stop: make(chan struct{})}
 	w.done.Add(1)
 	go w.loop()
 	return w
@@ -163,7 +165,7 @@ func (w *writer) one(ctx context.Context, t *sql.Tx, j *job, entries *[]entry) e
 		return fmt.Errorf("savepoint: %w", err)
 	}
 	before := len(*entries)
-	x := &tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), job: j, entries: entries}
+	x := &tx{Tx: t, now: w.clock().UTC().Truncate(time.Millisecond), due: w.due, job: j, entries: entries}
 	if j.err = j.fn(x); j.err == nil {
 		sealEntries((*entries)[:before], x.erased)
 	} else {

@@ -74,7 +74,7 @@ func dutyOfWithdrawal(w *World) {
 	w.Clock.Move(time.Minute)
 	since := w.Clock.Now()
 	w.Choose(w.Context(), "ann", consent.Adult, Purpose)
-	want(w, "owed", w.owed(), store.RecipientDuties{Recipient: Recipient, Open: 1, NextDue: request.Due(since)})
+	want(w, "owed", w.owed(), store.RecipientDuties{Recipient: Recipient, Open: 1, NextDue: request.Due(w.Ledger.View().Pack(), since)})
 	told := w.letter("L-1")
 	want(w, "lines", len(told), 1)
 	want(w, "who", told[0].ID, ids["ann"])
