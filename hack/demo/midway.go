@@ -23,6 +23,7 @@ import (
 // delivery is what one transfer left in the bucket.
 type delivery struct {
 	rows         int
+	all          []map[string]any
 	ids, keys    map[string]bool
 	sums, listed []string // hashes of the parts that are there, and of those in the manifest
 	manifest     string   // its hash
@@ -70,6 +71,7 @@ func (d *delivery) take(name string, body []byte) error {
 			return err
 		}
 		d.rows++
+		d.all = append(d.all, row)
 		d.ids[fmt.Sprint(row["id"])] = true
 		for k := range row {
 			d.keys[k] = true
@@ -168,6 +170,9 @@ func (s *story) killed(ctx context.Context) error {
 	s.report.hold(fmt.Sprintf("a transfer is killed with SIGKILL after %d of %d objects", n, len(got.sums)), processes > 0 && n < len(got.sums), fmt.Sprintf("%d processes killed", processes))
 	s.report.check("rows that arrived all the same", got.rows, s.expected.Transferable)
 	s.report.check("different people among them, so nobody twice and nobody lost", len(got.ids), s.expected.Transferable)
+	if err := s.audited(ctx, t, got); err != nil {
+		return err
+	}
 	s.report.check("the manifest lists every object with its hash", strings.Join(got.listed, " "), strings.Join(got.sums, " "))
 	s.report.check("people whom the year had not counted before", t.Status.PersonsCounted, subject.People(0))
 	after, err := s.counter(ctx)

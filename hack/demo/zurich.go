@@ -198,6 +198,9 @@ func (s *story) arrived(ctx context.Context, t *residencyv1.DataTransfer) error 
 	}
 	s.report.check("rows that arrived in the bucket", got.rows, s.expected.Transferable)
 	s.report.check("different people among them", len(got.ids), s.expected.Transferable)
+	if err := s.audited(ctx, t, got); err != nil {
+		return err
+	}
 	s.report.check("fields that arrived, the named ones only", strings.Join(slices.Sorted(maps.Keys(got.keys)), " "), "id lead.score lead.stage tags")
 	s.report.check("the manifest lists every part with its hash", strings.Join(got.listed, " "), strings.Join(got.sums, " "))
 	s.report.check("the status shows the manifest's hash", t.Status.Manifest.SHA256, got.manifest)
