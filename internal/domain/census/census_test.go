@@ -94,3 +94,26 @@ func TestBeyond_IsTheUnion(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkBeyond compares four lists of 250,000 people that share half of them.
+func BenchmarkBeyond(b *testing.B) {
+	const people = 250_000
+	lists := make([]census.List, 4)
+	for i := range lists {
+		lists[i] = func(yield func(subject.Commitment, error) bool) {
+			for n := range uint64(people) {
+				var c subject.Commitment
+				binary.BigEndian.PutUint64(c[:], n*8+uint64(i%2))
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+	for b.Loop() {
+		if n, err := census.Beyond(lists[0], lists[1:]...); n != people || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*people*len(lists))/b.Elapsed().Seconds(), "names/s")
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/maodian-dev/maodian/internal/domain/consent"
 	"github.com/maodian-dev/maodian/internal/domain/subject"
@@ -240,4 +241,63 @@ func sendOut(w *storetest.World, id string) {
 		w.Fatal(err)
 	}
 	w.Drain(id, 10)
+}
+
+// BenchmarkCountingTogether leases a part of 2,000 people who are named by the shared key, each by
+// an identifier that must be opened; "ratio" is that of one named by this ledger alone.
+func BenchmarkCountingTogether(b *testing.B) {
+	const people = maxPart
+	clock := storetest.NewClock()
+	l, err := openIn(b, b.TempDir(), clock)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	push := func(n int) {
+		v := storetest.View(clock.Now())
+		v.Policy.Processor = fmt.Sprint("processor ", n) // whose counter begins at zero
+		if _, err := l.PutView(b.Context(), storetest.LedgerID, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	push(0)
+	for i := range people {
+		_, err := l.RecordChoices(b.Context(), store.Choices{
+			Account: storetest.Account, Who: storetest.OpenID(fmt.Sprint("p", i)), Revision: 3, Age: consent.Adult, Language: "en",
+			Items: []store.Choice{{Purpose: storetest.Reporting, Recipient: storetest.Recipient, Granted: true}},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	shared, err := seal.NewCounting(make([]byte, seal.KeySize))
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	lease := func(key *seal.Counting) time.Duration {
+		n++
+		l.cfg.Counting = key
+		push(n)
+		id := fmt.Sprint("t", n)
+		clock.Move(time.Second)
+		if _, err := l.DeclareTransfer(b.Context(), (&storetest.World{Clock: clock}).Export(id)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := l.StartTransfer(b.Context(), id); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if p, err := l.LeasePart(b.Context(), id, people); err != nil || len(p.Rows) != people {
+			b.Fatal(len(p.Rows), err)
+		}
+		return time.Since(began)
+	}
+	var alone, together time.Duration
+	for b.Loop() {
+		alone += lease(nil)
+		together += lease(shared)
+	}
+	b.ReportMetric(float64(n/2*people)/together.Seconds(), "people/s")
+	b.ReportMetric(alone.Seconds()/together.Seconds(), "ratio")
 }
