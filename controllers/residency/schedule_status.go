@@ -60,11 +60,15 @@ func transferAt(schedule string, t time.Time) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// refusalOf is what the API server objects to, without the name of the object before it.
+// refusalOf is what the API server objects to, without the name of the object before it. What a
+// policy of the cluster objects to has no field.
 func refusalOf(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Details != nil && len(status.Status().Details.Causes) > 0 {
 		c := status.Status().Details.Causes[0]
+		if c.Field == "" {
+			return c.Message
+		}
 		return c.Field + ": " + c.Message
 	}
 	return err.Error()

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	arv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -303,4 +305,90 @@ func blockedNamed(t *testing.T, ns, name string) *residencyv1.DataTransfer {
 	x.Name = name
 	ask(t, x)
 	return x
+}
+
+// TestATemplateThatTheClusterRefusesIsAnAnswer: the schedule says what the API server said, and
+// waits for its next time, or for somebody to change something.
+func TestATemplateThatTheClusterRefusesIsAnAnswer(t *testing.T) {
+	s := newTimetable(t, nil)
+	lift := refuseTransfers(t, s.Namespace)
+	before := looksThatFailed(t)
+	s.at(nine)
+	s.says("False", metav1alpha1.ReasonInvalidSpec)
+	if err := envtestrig.Says(s.Status.Conditions, "Stalled", "True", string(metav1alpha1.ReasonInvalidSpec)); err != nil {
+		t.Error(err)
+	}
+	if m := message(s.Status.Conditions, "Stalled"); !strings.HasPrefix(m, "`spec.template` is not accepted as a DataTransfer: ValidatingAdmissionPolicy") || !strings.HasSuffix(m, "none abroad before the audit") {
+		t.Error(m)
+	}
+	wantMade(s)
+	if n := looksThatFailed(t) - before; n != 0 {
+		t.Errorf("%v looks failed, and were tried again at once", n)
+	}
+	lift()
+	s.at(nine.Add(time.Minute))
+	waitStarted(t, s.transfer("daily-202611241300"))
+	s.says("True", residencyv1.ReasonTransferMade)
+}
+
+// refuseTransfers has the API server refuse every new transfer of a namespace until it is lifted.
+func refuseTransfers(t *testing.T, ns string) (lift func()) {
+	t.Helper()
+	p, b := &arv1.ValidatingAdmissionPolicy{}, &arv1.ValidatingAdmissionPolicyBinding{}
+	p.Name = rig.Name("no-transfers")
+	b.Name, b.Spec.PolicyName, b.Spec.ValidationActions = p.Name, p.Name, []arv1.ValidationAction{arv1.Deny}
+	p.Spec.MatchConstraints = &arv1.MatchResources{ResourceRules: []arv1.NamedRuleWithOperations{{RuleWithOperations: arv1.RuleWithOperations{
+		Operations: []arv1.OperationType{arv1.Create},
+		Rule:       arv1.Rule{APIGroups: []string{residencyv1.GroupVersion.Group}, APIVersions: []string{"*"}, Resources: []string{"datatransfers"}},
+	}}}}
+	p.Spec.Validations = []arv1.Validation{{Expression: fmt.Sprintf("object.metadata.namespace != '%s'", ns), Message: "none abroad before the audit"}}
+	rig.Create(t, p, b)
+	remove := func(ctx context.Context) error {
+		return errors.Join(client.IgnoreNotFound(rig.Client.Delete(ctx, b)), client.IgnoreNotFound(rig.Client.Delete(ctx, p)))
+	}
+	t.Cleanup(func() {
+		if err := remove(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	refused := func(want bool) { // the API server learns of a policy a moment after it is written
+		t.Helper()
+		envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+			x := sample(t, "60-transfer-blocked", "DataTransfer", ns, &residencyv1.DataTransfer{})
+			if err := rig.Client.Create(ctx, x, client.DryRunAll); (err != nil) != want {
+				return errors.Join(fmt.Errorf("want a refusal: %v", want), err)
+			}
+			return nil
+		})
+	}
+	refused(true)
+	return func() {
+		t.Helper()
+		if err := remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		refused(false)
+	}
+}
+
+// looksThatFailed is how often a look at any schedule ended with an error, which makes the
+// manager look again at once.
+func looksThatFailed(t *testing.T) (n float64) {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "controller_runtime_reconcile_errors_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() == "transferschedule" {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatal("the manager does not count what failed")
+	return n
 }

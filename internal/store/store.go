@@ -51,6 +51,7 @@ var (
 	ErrPartUnknown      = &Error{"PartUnknown", "no such part of the transfer was leased"}
 	ErrPartConflict     = &Error{"PartConflict", "this part was reported with another content, or more of it than was leased"}
 	ErrPartOpen         = &Error{"PartOpen", "a part of the transfer is leased and not reported"}
+	ErrPartsLeft        = &Error{"PartsLeft", "there may be people of the transfer in no part; lease parts until the answer is that nobody is left"}
 	ErrLeaseOver        = &Error{"LeaseOver", "the lease of this part is over; lease it again"}
 	ErrAudience         = &Error{"AudienceInvalid", "the expression cannot be used"}
 	ErrLogTampered      = &Error{"LogTampered", "the log is not what it was"}
@@ -97,7 +98,8 @@ type Ledger interface {
 	DeclareTransfer(ctx context.Context, s TransferSpec) (Transfer, error)
 	Transfer(ctx context.Context, id string) (Transfer, error)
 	StartTransfer(ctx context.Context, id string) (Transfer, error)
-	// LeasePart permits to write the rows of the next people, at most so many.
+	// LeasePart permits to write the rows of the next people, at most so many. Without its
+	// answer that nobody is left a transfer can be finished in part only.
 	LeasePart(ctx context.Context, id string, limit int) (LeasedPart, error)
 	// ReportPart says that a part is written under this lease. It is refused after the lease's
 	// end: the part is leased again then, without those who have withdrawn.

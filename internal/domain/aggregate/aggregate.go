@@ -44,6 +44,9 @@ type Shape struct {
 	Overlapping bool
 }
 
+// shapes are those of all tables. The total of a campaign stays where it is, although without it
+// the sent could be told beside few others: LeadsByStage and ConsentsByPurpose may tell the same
+// number, of the same people, and who has it would subtract.
 var shapes = map[Name]Shape{
 	LeadsByStage:      {Dimensions: []string{"stage"}},
 	FollowersByTag:    {Dimensions: []string{"tag"}, Overlapping: true},

@@ -223,3 +223,42 @@ func TestNobodyFindsAHiddenNumberByTryingAll(t *testing.T) {
 		t.Errorf("only %d tables were tried", tried)
 	}
 }
+
+// TestWhoKnowsACampaignsTotalFindsNobody: the leads of the same release, or those who agreed, may
+// be the very people whom a campaign was sent to, and theirs is a number that is told. So its total
+// is no secret, whether or not its own table tells it, and the big cell has to hide with the few.
+func TestWhoKnowsACampaignsTotalFindsNobody(t *testing.T) {
+	sends := Table{SendsByOutcome, row("spring-tea", 3, 2, 985, 0)}
+	leads := Table{LeadsByStage, row("", 990, 100)}
+	if got := told(Protect(leads, nil)); got != "=1090 a=990 b=100 " {
+		t.Fatalf("told of the leads %s", got)
+	}
+	narrowest := func(numbers []Number) int64 {
+		a := know(sends, numbers)
+		a.line(func(k Key) bool { return k.Row == "spring-tea" }, true) // by the leads
+		low, high := a.propagate()
+		least := int64(most)
+		for i := range a.hidden {
+			least = min(least, high[i]-low[i])
+		}
+		return least
+	}
+	numbers := Protect(sends, nil)
+	if got := told(numbers); got != "spring-tea=990 spring-teaa=- spring-teab=- spring-teac=- spring-tead=- " {
+		t.Errorf("told of the sends %s", got)
+	}
+	if n := narrowest(numbers); n < Threshold {
+		t.Errorf("a hidden number lies within %d", n)
+	}
+	for i, n := range numbers { // what would be told without the total
+		switch {
+		case n.Total():
+			numbers[i].Value = 0
+		case n.Counted >= Threshold:
+			numbers[i].Value = round(n.Counted)
+		}
+	}
+	if n := narrowest(numbers); n != 5 {
+		t.Errorf("without the total, a hidden number lies within %d", n)
+	}
+}

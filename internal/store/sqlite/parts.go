@@ -143,7 +143,7 @@ func (l *Ledger) leaseNext(ctx context.Context, t *tx, v *store.View, p *parting
 	room := min(int64(limit), p.spec.MaxPersons-p.persons)
 	if room <= 0 {
 		p.Done = true
-		return nil
+		return t.advance(ctx, p, 0)
 	}
 	after := p.cursor
 	p.Lease = 1
@@ -183,10 +183,11 @@ func (l *Ledger) leaseNext(ctx context.Context, t *tx, v *store.View, p *parting
 	return t.advance(ctx, p, newly)
 }
 
-// advance moves the cursor past those who were looked at, and adds up.
+// advance moves the cursor past those who were looked at, adds up, and notes whether anybody
+// is left.
 func (t *tx) advance(ctx context.Context, p *parting, newly int64) error {
-	const q = "UPDATE transfers SET cursor = ?, persons = persons + ?, newly = newly + ?, young = ? WHERE id = ?"
-	_, err := t.exec(ctx, q, p.cursor, len(p.people), newly, p.young, p.spec.ID)
+	const q = "UPDATE transfers SET cursor = ?, persons = persons + ?, newly = newly + ?, young = ?, done = ? WHERE id = ?"
+	_, err := t.exec(ctx, q, p.cursor, len(p.people), newly, p.young, p.Done, p.spec.ID)
 	return err
 }
 

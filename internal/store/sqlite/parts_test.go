@@ -151,3 +151,37 @@ func TestMigration_KeepsTheCounter(t *testing.T) {
 		t.Errorf("%+v, want %+v, %v", c, want, err)
 	}
 }
+
+// TestMigration_LooksForPeopleOnceMore: whether anybody was left of a transfer under way was not
+// noted before.
+func TestMigration_LooksForPeopleOnceMore(t *testing.T) {
+	dir, clock := t.TempDir(), storetest.NewClock()
+	db, err := sql.Open("sqlite", filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(t.Context(), 11); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO transfers (id, spec, state, started_ms) VALUES ('t', '{}', 'Started', 1)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := openIn(t, dir, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, l)
+	if err := l.FinishTransfer(t.Context(), "t", store.Manifest{Object: "o"}); !errors.Is(err, store.ErrPartsLeft) {
+		t.Errorf("FinishTransfer: %v", err)
+	}
+	if err := l.FinishTransfer(t.Context(), "t", store.Manifest{Partial: true}); err != nil {
+		t.Error(err)
+	}
+}

@@ -329,8 +329,9 @@ func (l *Ledger) row(s store.TransferSpec, m store.LeadModel, id []byte, points 
 	return b.Bytes(), nil
 }
 
-// FinishTransfer records what was written; how much that is, the parts tell. A second call
-// of the same changes nothing.
+// FinishTransfer records what was written; how much that is, the parts tell. It is everything
+// only where the last look for people found nobody left. A second call of the same changes
+// nothing.
 func (l *Ledger) FinishTransfer(ctx context.Context, id string, m store.Manifest) error {
 	return l.write.do(ctx, func(t *tx) error {
 		s, cur, err := loadTransfer(ctx, t, id)
@@ -341,8 +342,10 @@ func (l *Ledger) FinishTransfer(ctx context.Context, id string, m store.Manifest
 			return store.ErrTransferKind
 		}
 		var open int64
-		const sum = "SELECT COALESCE(sum(rows), 0), COALESCE(sum(bytes), 0), count(*) FILTER (WHERE state = 'Leased') FROM transfer_parts WHERE transfer_id = ?"
-		if err := t.QueryRowContext(ctx, sum, id).Scan(&m.Rows, &m.Bytes, &open); err != nil {
+		var done bool
+		const sum = `SELECT COALESCE(sum(rows), 0), COALESCE(sum(bytes), 0), count(*) FILTER (WHERE state = 'Leased'),
+			(SELECT done FROM transfers WHERE id = ?1) FROM transfer_parts WHERE transfer_id = ?1`
+		if err := t.QueryRowContext(ctx, sum, id).Scan(&m.Rows, &m.Bytes, &open, &done); err != nil {
 			return fmt.Errorf("read parts: %w", err)
 		}
 		switch {
@@ -352,6 +355,8 @@ func (l *Ledger) FinishTransfer(ctx context.Context, id string, m store.Manifest
 			return store.ErrTransferState
 		case open > 0 && !m.Partial:
 			return store.ErrPartOpen
+		case !done && !m.Partial:
+			return store.ErrPartsLeft
 		}
 		state := store.TransferComplete
 		if m.Partial {

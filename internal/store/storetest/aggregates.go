@@ -19,6 +19,7 @@ var aggregates = []contractCase{
 	{"followers are counted by tag, and a tag of few is not named", countsTags},
 	{"answers are counted by purpose, and an erased person's no more", countsAnswers},
 	{"the newest run of a campaign is counted by outcome", countsOutcomes},
+	{"a campaign's total is told by other tables, too, and so the sent hide beside the few", countsSamePeople},
 	{"a release told again tells the same, whatever happened meanwhile", toldAgain},
 	{"within a day everybody is told the same", toldOnceADay},
 	{"a number moves when twenty people have moved it", movesByTwenty},
@@ -55,8 +56,12 @@ func (w *World) told(id string) string {
 	if len(r.Refusals) > 0 || len(r.Tables) != 1 {
 		w.Fatalf("refused by %v, %d tables", r.Refusals, len(r.Tables))
 	}
+	return cells(r.Tables[0])
+}
+
+func cells(t store.ReleasedTable) string {
 	var out []string
-	for _, c := range r.Tables[0].Cells {
+	for _, c := range t.Cells {
 		value := "-"
 		if c.People > 0 {
 			value = fmt.Sprint(c.People)
@@ -164,6 +169,22 @@ func countsOutcomes(w *World) {
 		w.ok(err)
 	}
 	want(w, "told", w.Tell("t", aggregate.SendsByOutcome), "spring-tea=40 spring-tea/Failed=- spring-tea/Refused=- spring-tea/Sent=- spring-tea/Unknown=-")
+}
+
+// countsSamePeople: everybody who agreed is a lead, and the campaign was sent to all of them.
+func countsSamePeople(w *World) {
+	w.crowd("fan", 42, w.Fan)
+	w.Plan("run")
+	permits := w.Lease("run", 42).Permits
+	w.Report("run", store.Sent, permits[:39]...)
+	w.Report("run", store.Failed, permits[39:]...)
+	_, err := w.Ledger.DeclareTransfer(w.Context(), w.Counts("t", aggregate.LeadsByStage, aggregate.ConsentsByPurpose, aggregate.SendsByOutcome))
+	w.ok(err)
+	r, err := w.Ledger.ReleaseAggregates(w.Context(), "t")
+	w.ok(err)
+	want(w, "leads", cells(r.Tables[0]), "=40 (none)=- Engaged=- Lead=- Qualified=-")
+	want(w, "answers", strings.Contains(cells(r.Tables[1]), " PersonalizedMarketing=40 "), true)
+	want(w, "sends", cells(r.Tables[2]), "spring-tea=40 spring-tea/Failed=- spring-tea/Refused=- spring-tea/Sent=- spring-tea/Unknown=-")
 }
 
 func toldAgain(w *World) {

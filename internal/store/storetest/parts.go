@@ -31,6 +31,7 @@ var parts = []contractCase{
 	{"a mechanism that is revoked stops the transfer between two parts", partsWithoutMechanism},
 	{"the year's volume is decided on before each part, without counting the transfer twice", partsByVolume},
 	{"a transfer with a part that is out is not complete", partsUnfinished},
+	{"a transfer is complete when nobody is left, and not before somebody asked", partsLeft},
 	{"a withdrawal waits for the part with the person, until it is reported", partAwaited},
 	{"a withdrawal waits for a part until the lease's end and no longer", partAwaitedToTheEnd},
 	{"a withdrawal of somebody else, or of another purpose, waits for no part", partNotAwaited},
@@ -161,6 +162,7 @@ func partConflict(w *World) {
 	}
 	w.ok(report(p))
 	w.ok(report(p))
+	want(w, "done", w.Part("t", 2).Done, true)
 	if err := report(other); !errors.Is(err, store.ErrPartConflict) {
 		w.Errorf("another content: %v", err)
 	}
@@ -209,6 +211,7 @@ func partsAtMost(w *World) {
 	want(w, "persons", w.transfer("t").Persons, 5)
 	want(w, "year", w.moved(), 5)
 	want(w, "at most", len(rows) <= 5, true)
+	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", store.Manifest{Object: "o"}))
 }
 
 func partsAskPriorConsent(w *World) {
@@ -306,6 +309,7 @@ func partsUnfinished(w *World) {
 		w.Errorf("FinishTransfer: %v", err)
 	}
 	w.Write("t", p)
+	w.Drain("t", 1)
 	w.ok(w.Ledger.FinishTransfer(w.Context(), "t", store.Manifest{Object: "o"}))
 }
 

@@ -118,6 +118,7 @@ func Run(t *testing.T, e Engine) {
 		})
 	}
 	t.Run("reopening keeps everything", func(t *testing.T) { reopen(t, e) })
+	t.Run("that somebody is left of a transfer, or nobody, outlives a restart", func(t *testing.T) { partsLeftAfterRestart(t, e) })
 	t.Run("texts that were told outlive their notice and a restart", func(t *testing.T) { textsOutlive(t, e) })
 	t.Run("a ledger is created once", func(t *testing.T) { createdOnce(t, e) })
 }
