@@ -53,7 +53,8 @@ func (r *StoreReconciler) ensureCounting(ctx context.Context, s *storeScope) (*c
 	return nil, r.Issuer.EnsurePeers(ctx, s.peers, owner, desired.Labels(desired.Store, cs.Name))
 }
 
-// findPeers lists the stores of the same processor that say they have the same key.
+// findPeers lists the stores of the same processor that say they have the same key. One that
+// comes or goes is seen at the next look: until then it is added up.
 func (r *StoreReconciler) findPeers(ctx context.Context, s *storeScope) error {
 	all, err := gather.GovernedStores(ctx, r.Client)
 	if err != nil {

@@ -105,39 +105,50 @@ func (i Issuer) EnsureLeaf(ctx context.Context, role identity.Role, name string,
 		return err
 	}
 	authority := pair(s, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
-	var have corev1.Secret
-	err = i.Client.Get(ctx, client.ObjectKey{Namespace: role.Namespace, Name: name}, &have)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("read certificate: %w", err)
+	have, err := i.owned(ctx, role.Namespace, name, owner)
+	if err != nil {
+		return err
 	}
-	if err == nil && !metav1.IsControlledBy(&have, &metav1.ObjectMeta{UID: owner.UID}) {
-		return fmt.Errorf("read certificate: %w", applying.ErrForeign)
-	}
-	if string(have.Data[caCert]) == string(authority.Cert) && pki.Current(pair(&have, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), authority, role, i.Clock.Now()) {
+	if string(have.Data[caCert]) == string(authority.Cert) && pki.Current(pair(have, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), authority, role, i.Clock.Now()) {
 		return nil
 	}
 	leaf, err := pki.Issue(authority, role, i.Clock.Now())
 	if err != nil {
 		return fmt.Errorf("issue certificate: %w", err)
 	}
-	return applying.Children(ctx, i.Client, corev1ac.Secret(name, role.Namespace).WithLabels(labels).
-		WithOwnerReferences(metaac.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID).
-			WithController(true).WithBlockOwnerDeletion(true)).
-		WithType(corev1.SecretTypeTLS).
-		WithData(map[string][]byte{corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, caCert: authority.Cert}))
+	return i.write(ctx, corev1ac.Secret(name, role.Namespace).WithLabels(labels).WithType(corev1.SecretTypeTLS).
+		WithData(map[string][]byte{corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, caCert: authority.Cert}), owner)
+}
+
+// owned reads a Secret that owner has, or will have; one of somebody else is refused.
+func (i Issuer) owned(ctx context.Context, namespace, name string, owner desired.Owner) (*corev1.Secret, error) {
+	var have corev1.Secret
+	err := i.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &have)
+	switch {
+	case apierrors.IsNotFound(err):
+		return &have, nil
+	case err == nil && !metav1.IsControlledBy(&have, &metav1.ObjectMeta{UID: owner.UID}):
+		err = applying.ErrForeign
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read certificate: %w", err)
+	}
+	return &have, nil
+}
+
+// write applies a Secret that belongs to owner.
+func (i Issuer) write(ctx context.Context, s *corev1ac.SecretApplyConfiguration, owner desired.Owner) error {
+	return applying.Children(ctx, i.Client, s.WithOwnerReferences(metaac.OwnerReference().
+		WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID).WithController(true).WithBlockOwnerDeletion(true)))
 }
 
 // EnsurePeers keeps, in one Secret beside a store, the certificates with which it asks other
 // stores: each is of the other's authority, in three files whose names begin with PeerFile.
 func (i Issuer) EnsurePeers(ctx context.Context, peers []desired.StorePeer, owner desired.Owner, labels map[string]string) error {
 	name := desired.PeersTLSName(owner.Name)
-	var have corev1.Secret
-	err := i.Client.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: name}, &have)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("read certificates: %w", err)
-	}
-	if err == nil && !metav1.IsControlledBy(&have, &metav1.ObjectMeta{UID: owner.UID}) {
-		return fmt.Errorf("read certificates: %w", applying.ErrForeign)
+	have, err := i.owned(ctx, owner.Namespace, name, owner)
+	if err != nil {
+		return err
 	}
 	want := map[string][]byte{}
 	for _, p := range peers {
@@ -145,13 +156,10 @@ func (i Issuer) EnsurePeers(ctx context.Context, peers []desired.StorePeer, owne
 			return err
 		}
 	}
-	if err == nil && maps.EqualFunc(have.Data, want, bytes.Equal) {
+	if have.Name != "" && maps.EqualFunc(have.Data, want, bytes.Equal) {
 		return nil
 	}
-	return applying.Children(ctx, i.Client, corev1ac.Secret(name, owner.Namespace).WithLabels(labels).
-		WithOwnerReferences(metaac.OwnerReference().WithAPIVersion(owner.APIVersion).WithKind(owner.Kind).WithName(owner.Name).WithUID(owner.UID).
-			WithController(true).WithBlockOwnerDeletion(true)).
-		WithType(corev1.SecretTypeOpaque).WithData(want))
+	return i.write(ctx, corev1ac.Secret(name, owner.Namespace).WithLabels(labels).WithType(corev1.SecretTypeOpaque).WithData(want), owner)
 }
 
 // peer adds the files for one peer: those there are, or new ones.

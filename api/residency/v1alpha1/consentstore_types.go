@@ -140,6 +140,7 @@ type StoreCounting struct {
 // +kubebuilder:printcolumn:name="Answered",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="RequestsAnswered")].status`
 // +kubebuilder:printcolumn:name="Next due",type=date,priority=1,JSONPath=`.status.requests.nextDueTime`
 // +kubebuilder:printcolumn:name="Ledger",type=string,priority=1,JSONPath=`.status.ledgerID`
+// +kubebuilder:printcolumn:name="Together",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="CountedTogether")].status`
 // +kubebuilder:printcolumn:name="AskAgain",type=string,priority=1,JSONPath=`.status.notice.staleConsents`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z][-a-z0-9]{0,39}$')",message="`metadata.name` must begin with a letter and hold at most 40 letters, digits and dashes"
 type ConsentStore struct {
