@@ -77,7 +77,7 @@ func TestRead_TheSamples(t *testing.T) {
 		}
 	}
 	got := []int{len(s.Policies), len(s.Stores), len(s.Notices), len(s.Mechanisms), len(s.Holds), len(s.Namespaces)}
-	for i, want := range []int{1, 1, 1, 1, 1, 1} {
+	for i, want := range []int{1, 2, 1, 1, 1, 1} {
 		if got[i] != want {
 			t.Fatalf("read %v", got)
 		}
