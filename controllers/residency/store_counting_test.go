@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	metav1alpha1 "github.com/maodian-dev/maodian/api/meta/v1alpha1"
 	residencyv1 "github.com/maodian-dev/maodian/api/residency/v1alpha1"
@@ -147,9 +148,28 @@ func TestWhoTakesCountingAwayCountsAlone(t *testing.T) {
 		b.Spec.Counting = residencyv1.StoreCounting{}
 		return rig.Client.Update(ctx, b)
 	})
-	waitWith(t, b)
-	if c := metaCondition(b.Status.Conditions, "CountedTogether"); c.Type != "" || b.Status.Counting.KeyID != "" {
-		t.Errorf("still %+v with key %q", c, b.Status.Counting.KeyID)
+	envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+		if _, err := get(ctx, b); err != nil {
+			return err
+		}
+		if c := metaCondition(b.Status.Conditions, "CountedTogether"); c.Type != "" || b.Status.Counting.KeyID != "" || b.Status.Counting.With != nil {
+			return fmt.Errorf("still %+v, %+v", c, b.Status.Counting)
+		}
+		return nil
+	})
+	touch(t, a)
+	waitWith(t, a)
+}
+
+// TestStoresOfAnotherProcessorCountAlone: two companies that hold the same key by mistake are two.
+func TestStoresOfAnotherProcessorCountAlone(t *testing.T) {
+	_, a, b := together(t, countingKeyID, countingKeyID)
+	waitWith(t, a, b)
+	p := ownPolicy(t, nil)
+	patch := fmt.Appendf(nil, `{"metadata":{"labels":{"residency.maodian.dev/policy":%q}}}`, p.Name)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace}}
+	if err := rig.As(t, "somebody", "system:masters", "residency:attestors").Patch(t.Context(), ns, client.RawPatch("application/merge-patch+json", patch)); err != nil {
+		t.Fatal(err)
 	}
 	touch(t, a)
 	waitWith(t, a)

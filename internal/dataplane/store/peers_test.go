@@ -2,10 +2,16 @@ package store_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
+
+	"connectrpc.com/connect"
 
 	dpstore "github.com/maodian-dev/maodian/internal/dataplane/store"
 	"github.com/maodian-dev/maodian/internal/domain/transfer"
@@ -15,6 +21,7 @@ import (
 	"github.com/maodian-dev/maodian/internal/store/sqlite"
 	"github.com/maodian-dev/maodian/internal/store/storetest"
 	storev1 "github.com/maodian-dev/maodian/internal/storeapi/v1"
+	"github.com/maodian-dev/maodian/internal/storeapi/v1/storev1connect"
 	"github.com/maodian-dev/maodian/internal/storeclient"
 )
 
@@ -203,5 +210,68 @@ func TestPeers_TellNoCommitmentToOthers(t *testing.T) {
 		if storeclient.Word(err) != "RoleDenied" {
 			t.Errorf("%s: %v", r.Kind, err)
 		}
+	}
+}
+
+// liar answers as a peer would, wrongly.
+type liar struct {
+	storev1connect.UnimplementedPeerServiceHandler
+
+	told  int64
+	pages [][]byte
+}
+
+func (l *liar) GetCounted(context.Context, *storev1.GetCountedRequest) (*storev1.GetCountedResponse, error) {
+	return &storev1.GetCountedResponse{Counted: &storev1.Persons{NonSensitive: l.told}}, nil
+}
+
+func (l *liar) ListCounted(_ context.Context, r *storev1.ListCountedRequest, out *connect.ServerStream[storev1.ListCountedResponse]) error {
+	for _, p := range l.pages {
+		if err := out.Send(&storev1.ListCountedResponse{Commitments: p}); err != nil || r.GetSensitive() {
+			return err
+		}
+	}
+	return nil
+}
+
+// names are commitments as a page holds them.
+func names(of ...byte) []byte {
+	var page []byte
+	for _, b := range of {
+		page = append(page, bytes.Repeat([]byte{b}, 16)...)
+	}
+	return page
+}
+
+// TestPeers_ListsAreChecked: a list that is cut off or in disorder would make the count too low.
+func TestPeers_ListsAreChecked(t *testing.T) {
+	for name, c := range map[string]struct {
+		liar liar
+		word string
+	}{
+		"as told":         {liar{told: 3, pages: [][]byte{names(1, 2), names(3)}}, ""},
+		"more than told":  {liar{told: 1, pages: [][]byte{names(1, 2)}}, ""}, // counted in between
+		"fewer than told": {liar{told: 4, pages: [][]byte{names(1, 2), names(3)}}, "PeerUnavailable"},
+		"half a name":     {liar{told: 1, pages: [][]byte{names(1, 2)[:24]}}, "PeerUnavailable"},
+		"not ascending":   {liar{told: 3, pages: [][]byte{names(1, 3), names(2)}}, "Internal"},
+		"somebody twice":  {liar{told: 2, pages: [][]byte{names(1, 1)}}, "Internal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := related(t, 1, 1)
+			path, handler := storev1connect.NewPeerServiceHandler(&c.liar)
+			mux := http.NewServeMux()
+			mux.Handle(path, handler)
+			srv := httptest.NewUnstartedServer(mux)
+			srv.EnableHTTP2 = true
+			src := f.there.source(identity.Role{Kind: identity.Store, Namespace: "outlet-cn", Store: "outlet-store"})
+			srv.TLS = identity.Server(src)
+			srv.TLS.Certificates = []tls.Certificate{src.Pair}
+			srv.StartTLS()
+			defer srv.Close()
+			f.there.url = srv.URL
+			if got, err := f.elsewhere(); storeclient.Word(err) != c.word {
+				t.Errorf("%v, %v; want %q", got, err, c.word)
+			}
+		})
 	}
 }
