@@ -86,8 +86,8 @@ bench: bin/cluster ## Benchmarks, as ratios in one run
 	@$(GO) test -run '^$$' -bench . -benchtime 1s ./internal/domain/... ./internal/store/... ./internal/dataplane/... ./internal/wechat/...
 	@export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets --for tests)}"; \
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./test/residency
-test-race: ## The data plane's tests under the race detector (needs a C compiler)
-	@CGO_ENABLED=1 $(GO) test -race -count=1 -shuffle=on ./internal/domain/... ./internal/store/... ./internal/dataplane/store/... ./internal/dataplane/dispatch/... ./internal/wechat/...
+test-race: ## The data plane's tests under the race detector (needs a C compiler; half an hour)
+	@CGO_ENABLED=1 $(GO) test -race -short -timeout=60m -count=1 -shuffle=on ./internal/domain/... ./internal/store/... ./internal/dataplane/store/... ./internal/dataplane/dispatch/... ./internal/wechat/...
 fuzz: ## Every fuzz target for 30 s
 	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -ho '^func Fuzz[A-Za-z_]*' $$d/*_test.go | sed 's/^func //'); do $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s ./$$d; done; done
