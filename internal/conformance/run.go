@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -313,8 +314,13 @@ func (r *Runner) give(ctx context.Context, f File, name, namespace string) error
 	return err
 }
 
-// Prepare makes what the cases presuppose, in both namespaces.
+// Absent lists, by topic and name, what the last Prepare could not make since a guard in force
+// refuses it: cases that presuppose it are skipped.
+func (r *Runner) Absent() []string { return slices.Sorted(maps.Keys(r.absent)) }
+
+// Prepare makes what the cases presuppose, in both namespaces. What is there it leaves alone.
 func (r *Runner) Prepare(ctx context.Context, files []File) error {
+	clear(r.absent)
 	for _, f := range files {
 		for _, name := range f.Given {
 			for _, namespace := range []string{r.where.Governed, r.where.Free} {

@@ -48,10 +48,11 @@ type act struct {
 
 // Build makes the receipt of a principal from evidence. It reads, and checks no proof.
 func Build(principal []byte, e Evidence) (Receipt, error) {
-	acts, looks, err := read(e)
+	s, err := read(e)
 	if err != nil {
 		return Receipt{}, err
 	}
+	acts := s.acts
 	id := hex.EncodeToString(principal)
 	r := Receipt{SchemaVersion: Schema, PIIPrincipalID: id, Parties: []Party{}, Records: []Record{}, Evidence: e}
 	r.ReceiptID = uuid("receipt", id, e.Checkpoint, fmt.Sprint(len(acts)), fmt.Sprint(acts[len(acts)-1].seq))
@@ -63,7 +64,7 @@ func Build(principal []byte, e Evidence) (Receipt, error) {
 		}
 		r.Records[i].Events = append(r.Records[i].Events, r.event(a))
 	}
-	for _, k := range looks {
+	for _, k := range s.looks {
 		entity := id
 		if k.Control == consent.Guardian {
 			entity = "guardian"
@@ -73,7 +74,21 @@ func Build(principal []byte, e Evidence) (Receipt, error) {
 			Evidence: ActEvidence{Control: k.Control, Channel: k.Channel, Account: k.Account, NoticeRevision: k.Revision, NoticeHash: k.Shown},
 		})
 	}
+	for _, g := range s.guards {
+		r.Guardians = append(r.Guardians, g.event())
+	}
 	return r, nil
+}
+
+func (g guard) event() GuardianEvent {
+	typ, state := GuardianTerms(g.State)
+	return GuardianEvent{
+		Time: stamp(g.at), EntityID: "guardian", Type: typ, State: state, GuardianState: g.State, Relation: g.Relation, Method: g.Method,
+		VerifierRef: g.VerifierRef, EvidenceCommitment: g.EvidenceCommitment, SubjectAgeBand: g.SubjectAgeBand, LogIndex: g.seq,
+		Evidence: ActEvidence{
+			Control: consent.Guardian, Channel: said{Control: consent.Guardian}.channel(), Account: g.Account, NoticeRevision: g.Revision, NoticeHash: g.Shown, NoticeLogIndex: g.told,
+		},
+	}
 }
 
 // ofConsent is the act whose notice describes a consent: the newest that was shown one.
@@ -93,46 +108,61 @@ type look struct {
 	at  time.Time
 }
 
+// guard is an entry about a guardian, read.
+type guard struct {
+	guarded
+	seq  uint64
+	at   time.Time
+	told *uint64 // the entry about the notice before it
+}
+
 // story is what the entries of a receipt tell.
 type story struct {
-	acts  []act
-	looks []look
-	named []string // hashes of what was shown, in the order in which entries name them
+	acts   []act
+	looks  []look
+	guards []guard
+	named  []string // hashes of what was shown, in the order in which entries name them
 }
 
 // read reads the bodies of all entries, and what they say was shown.
-func read(e Evidence) ([]act, []look, error) {
+func read(e Evidence) (s story, err error) {
 	shown, used, err := readShown(e)
 	if err != nil {
-		return nil, nil, err
+		return s, err
 	}
-	var s story
 	for i, x := range e.Entries {
 		if i > 0 && e.Entries[i-1].Seq >= x.Seq {
-			return nil, nil, unproved("entries are not in their order")
+			return s, unproved("entries are not in their order")
 		}
 		if err := s.add(x, shown); err != nil {
-			return nil, nil, err
+			return s, err
 		}
 	}
-	if len(s.acts) == 0 || len(s.acts) > MaxEvents {
-		return nil, nil, unproved("a receipt has between 1 and %d events", MaxEvents)
+	if len(s.acts) == 0 || len(s.acts) > MaxEvents || len(s.guards) > MaxEvents {
+		return s, unproved("a receipt has between 1 and %d events, and no more of guardians", MaxEvents)
 	}
 	if !slices.Equal(s.named, used) {
-		return nil, nil, unproved("the receipt shows another notice than its entries name")
+		return s, unproved("the receipt shows another notice than its entries name")
 	}
-	return s.acts, s.looks, refer(s.acts, s.looks)
+	return s, s.refer()
 }
 
 func (s *story) add(x Proven, shown map[string]*Shown) error {
 	var hash string
-	if x.Kind == KindShown {
+	switch x.Kind {
+	case KindShown:
 		k, err := readLook(x)
 		if err != nil {
 			return err
 		}
 		s.looks, hash = append(s.looks, k), k.Shown
-	} else {
+	case KindGuardian:
+		g, err := readGuard(x)
+		if err != nil {
+			return err
+		}
+		s.guards, hash = append(s.guards, g), g.Shown
+	default:
 		a, err := readAct(x, shown)
 		if err != nil {
 			return err
@@ -153,21 +183,40 @@ func readLook(x Proven) (look, error) {
 	return k, nil
 }
 
-// refer finds the look that every act answers. There are no others in a receipt.
-func refer(acts []act, looks []look) error {
-	answered := map[int64]bool{}
-	for i := range acts {
-		a := &acts[i]
-		if a.Look == 0 {
-			continue
-		}
-		n := slices.IndexFunc(looks, func(k look) bool { return k.Look == a.Look && k.Shown == a.Shown && k.seq < a.seq })
-		if n < 0 {
-			return unproved("when that was shown which entry %d answers is missing", a.seq)
-		}
-		a.told, answered[a.Look] = &looks[n].seq, true
+func readGuard(x Proven) (guard, error) {
+	g := guard{seq: x.Seq, at: x.Time}
+	if err := json.Unmarshal(x.Body, &g.guarded); err != nil || g.State == "" {
+		return g, unproved("entry %d does not say what a guardian said", x.Seq)
 	}
-	if len(answered) != len(looks) {
+	return g, nil
+}
+
+// refer finds the look that every act answers. There are no others in a receipt.
+func (s *story) refer() error {
+	answered := map[int64]bool{}
+	find := func(n int64, shown string, seq uint64) (*uint64, error) {
+		if n == 0 {
+			return nil, nil
+		}
+		i := slices.IndexFunc(s.looks, func(k look) bool { return k.Look == n && k.Shown == shown && k.seq < seq })
+		if i < 0 {
+			return nil, unproved("when that was shown which entry %d answers is missing", seq)
+		}
+		answered[n] = true
+		return &s.looks[i].seq, nil
+	}
+	var err error
+	for i := range s.acts {
+		if s.acts[i].told, err = find(s.acts[i].Look, s.acts[i].Shown, s.acts[i].seq); err != nil {
+			return err
+		}
+	}
+	for i := range s.guards {
+		if s.guards[i].told, err = find(s.guards[i].Look, s.guards[i].Shown, s.guards[i].seq); err != nil {
+			return err
+		}
+	}
+	if len(answered) != len(s.looks) {
 		return unproved("the receipt says of a notice that was shown and not answered")
 	}
 	return nil

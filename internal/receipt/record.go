@@ -27,8 +27,10 @@ type Receipt struct {
 	Parties        []Party  `json:"parties"`
 	Records        []Record `json:"records"`
 	// Notices is an extension of ours: when the notice was shown that the records' events answer.
-	Notices  []NoticeEvent `json:"notice_events,omitempty"`
-	Evidence Evidence      `json:"evidence"`
+	Notices []NoticeEvent `json:"notice_events,omitempty"`
+	// Guardians is an extension of ours: what guardians said for a minor, or were asked (PIPL 31).
+	Guardians []GuardianEvent `json:"guardian_events,omitempty"`
+	Evidence  Evidence        `json:"evidence"`
 }
 
 // Record is what happened to one consent: one purpose, towards one recipient.
@@ -100,6 +102,23 @@ type NoticeEvent struct {
 	Opened   bool        `json:"opened"` // false: known by its answer only
 	Evidence ActEvidence `json:"evidence"`
 	LogIndex uint64      `json:"logIndex"`
+}
+
+// GuardianEvent is an act of a guardian, or the question to one. Who it is, is not told; the
+// commitment lets the processor prove it.
+type GuardianEvent struct {
+	Time               string                 `json:"event_time"`
+	EntityID           string                 `json:"entity_id"`
+	Type               string                 `json:"event_type"`
+	State              string                 `json:"event_state"`
+	GuardianState      consent.GuardianState  `json:"guardianState"`
+	Relation           string                 `json:"relation,omitempty"`
+	Method             consent.GuardianMethod `json:"method"`
+	VerifierRef        string                 `json:"verifierRef,omitempty"`
+	EvidenceCommitment string                 `json:"evidenceCommitment,omitempty"`
+	SubjectAgeBand     string                 `json:"subjectAgeBand"` // as the person had told by then
+	Evidence           ActEvidence            `json:"evidence"`
+	LogIndex           uint64                 `json:"logIndex"`
 }
 
 // ActEvidence is what the person acted upon and what they had before their eyes.
@@ -185,10 +204,26 @@ type seen struct {
 	Opened   bool            `json:"opened"`
 }
 
-// Kinds of a log's entries: about consents, and about the notice before somebody's eyes.
+// guarded is the body of an entry about a guardian.
+type guarded struct {
+	State              consent.GuardianState  `json:"state"`
+	Revision           int64                  `json:"revision"`
+	Relation           string                 `json:"relation"`
+	Account            string                 `json:"account"`
+	Method             consent.GuardianMethod `json:"method"`
+	VerifierRef        string                 `json:"verifierRef"`
+	EvidenceCommitment string                 `json:"evidenceCommitment"`
+	SubjectAgeBand     string                 `json:"subjectAgeBand"`
+	Shown              string                 `json:"shown"`
+	Look               int64                  `json:"look"`
+}
+
+// Kinds of a log's entries: about consents, about the notice before somebody's eyes, and about
+// what guardians said.
 const (
-	Kind      = "consent"
-	KindShown = "shown"
+	Kind         = "consent"
+	KindShown    = "shown"
+	KindGuardian = "guardian"
 )
 
 func readSaid(body json.RawMessage) (said, error) {

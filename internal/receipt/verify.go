@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/maodian-dev/maodian/internal/ledger"
 )
@@ -112,7 +113,7 @@ func (r *Receipt) prove(key *ledger.Verifier) (Report, error) {
 		if err := ledger.Included(&e.Entry, e.Proof, head); err != nil {
 			return out, err
 		}
-		if !e.Open() || (e.Kind != Kind && e.Kind != KindShown) || !bytes.Equal(e.Principal, ledger.Person(e.Salt, principal)) {
+		if !e.Open() || !slices.Contains([]string{Kind, KindShown, KindGuardian}, e.Kind) || !bytes.Equal(e.Principal, ledger.Person(e.Salt, principal)) {
 			return out, &ledger.Fault{Word: ledger.NotProved, Entry: int64(e.Seq), Message: fmt.Sprintf("entry %d is not a consent of this person", e.Seq)}
 		}
 	}

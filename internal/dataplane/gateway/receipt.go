@@ -22,6 +22,7 @@ var problemReceipt = problem{http.StatusNotFound, "receipt"}
 type receiptView struct {
 	Records        []proofView
 	Notices        []eventView
+	Guardians      []eventView
 	Key, Principal string
 	Head           []string // lines of the checkpoint
 }
@@ -105,6 +106,13 @@ func (p *pages) receipt(lang string, r receipt.Receipt) page {
 	for _, n := range r.Notices {
 		said := fmt.Sprintf("%s %d · %s", t.Text["revision"], n.Evidence.NoticeRevision, n.Language)
 		v.Notices = append(v.Notices, eventView{n.Time, local8(n.Time), said, fmt.Sprintf(t.Text["receipt.at"], n.LogIndex)})
+	}
+	for _, g := range r.Guardians {
+		said := t.word("said.", string(g.GuardianState))
+		if g.Relation != "" {
+			said += " · " + t.word("relation.", g.Relation)
+		}
+		v.Guardians = append(v.Guardians, eventView{g.Time, local8(g.Time), said, fmt.Sprintf(t.Text["receipt.at"], g.LogIndex)})
 	}
 	out.Receipt = v
 	return out

@@ -29,8 +29,9 @@ func (f *fakeIntake) GetReceipt(ctx context.Context, _ *storev1.GetReceiptReques
 	return &storev1.GetReceiptResponse{Receipt: f.receipt}, nil
 }
 
-// realReceipt is one that a real ledger made.
-func realReceipt(t *testing.T) []byte {
+// realReceipt is one that a real ledger made, of somebody who answers twice, as an adult or with
+// a guardian.
+func realReceipt(t *testing.T, age consent.AgeBand) []byte {
 	t.Helper()
 	clock := storetest.NewClock()
 	ring, err := seal.NewRing(bytes.Repeat([]byte{7}, seal.KeySize), seal.AES256GCM)
@@ -44,8 +45,13 @@ func realReceipt(t *testing.T) []byte {
 	defer l.Close()
 	w := &storetest.World{T: t, Ledger: l, Clock: clock}
 	w.Push(nil)
-	w.Choose(t.Context(), "a", consent.Adult, storetest.Purpose, storetest.Reporting)
-	w.Choose(t.Context(), "a", consent.Adult, storetest.Purpose)
+	w.Choose(t.Context(), "a", age, storetest.Purpose, storetest.Reporting)
+	if age != consent.Adult {
+		if err := w.Says("mother", w.Ask("a", 1), consent.GuardianVerified); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Choose(t.Context(), "a", age, storetest.Purpose)
 	raw, _, _ := w.Receipt("a")
 	return raw
 }
@@ -53,7 +59,7 @@ func realReceipt(t *testing.T) []byte {
 func TestReceipt_IsShownAndSaved(t *testing.T) {
 	r := newRig(t)
 	r.login()
-	r.intake.receipt = realReceipt(t)
+	r.intake.receipt = realReceipt(t, consent.Adult)
 	saved := r.do("/consent/receipt.json", nil)
 	wantStatus(t, saved, http.StatusOK)
 	if !bytes.Equal(saved.Body.Bytes(), r.intake.receipt) || saved.Header().Get("Content-Type") != "application/json" ||
@@ -76,6 +82,31 @@ func TestReceipt_IsShownAndSaved(t *testing.T) {
 			}
 		}
 		plain(t, page.Body.String())
+	}
+}
+
+// TestReceipt_TellsWhatAGuardianSaid, and shows nothing of guardians where there is none.
+func TestReceipt_TellsWhatAGuardianSaid(t *testing.T) {
+	for age, there := range map[consent.AgeBand]bool{consent.From8: true, consent.Adult: false} {
+		r := newRig(t)
+		r.login()
+		r.intake.receipt = realReceipt(t, age)
+		for lang, words := range map[string][]string{
+			langZh: {"监护人代您作出的表示", "已请求，尚未答复", "同意 · 父母"},
+			langEn: {"What a guardian said for you", "asked, not answered yet", "agreed · Parent"},
+		} {
+			page := html.UnescapeString(r.do("/consent/receipt?lang="+lang, nil).Body.String())
+			for _, w := range words[:1] {
+				if strings.Contains(page, w) != there {
+					t.Errorf("%s, %s: %q is there: %t", age, lang, w, !there)
+				}
+			}
+			for _, w := range words[1:] {
+				if there && !strings.Contains(page, w) {
+					t.Errorf("%s: %q is missing", lang, w)
+				}
+			}
+		}
 	}
 }
 

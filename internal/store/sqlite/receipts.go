@@ -158,24 +158,32 @@ func lookIn(x receipt.Proven) (int64, error) {
 	return body.Look, nil
 }
 
-// consentsOf reads the newest entries about a person's consents and the looks that they name,
-// oldest first.
+// consentsOf reads the newest entries about a person's consents, what guardians said beside
+// them, and the looks that both name, oldest first. Nothing said is nothing to prove.
 func consentsOf(ctx context.Context, q querier, id []byte) ([]receipt.Proven, error) {
 	named := map[int64]bool{}
-	out, err := entriesOf(ctx, q, id, receipt.Kind, receipt.MaxEvents, func(x receipt.Proven) (bool, error) {
+	name := func(x receipt.Proven) (bool, error) {
 		n, err := lookIn(x)
 		named[n] = true
 		return true, err
-	})
-	if delete(named, 0); err != nil || len(named) == 0 {
-		slices.Reverse(out)
-		return out, err
 	}
-	looks, err := entriesOf(ctx, q, id, receipt.KindShown, -1, func(x receipt.Proven) (bool, error) {
-		n, err := lookIn(x)
-		return named[n], err
-	})
-	out = append(out, looks...)
+	out, err := entriesOf(ctx, q, id, receipt.Kind, receipt.MaxEvents, name)
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	guardians, err := entriesOf(ctx, q, id, receipt.KindGuardian, receipt.MaxEvents, name)
+	if err != nil {
+		return nil, err
+	}
+	delete(named, 0)
+	var looks []receipt.Proven
+	if len(named) > 0 {
+		looks, err = entriesOf(ctx, q, id, receipt.KindShown, -1, func(x receipt.Proven) (bool, error) {
+			n, err := lookIn(x)
+			return named[n], err
+		})
+	}
+	out = slices.Concat(out, guardians, looks)
 	slices.SortFunc(out, func(a, b receipt.Proven) int { return cmp.Compare(a.Seq, b.Seq) })
 	return out, err
 }

@@ -184,4 +184,16 @@ func guardianProvable(w *World) {
 		evidence[x.Evidence] = true
 	}
 	want(w, "each answer has its own", len(evidence), 3)
+	_, kept, proved := w.Receipt("child")
+	want(w, "in the receipt", len(kept.Guardians), len(r.Guardians))
+	for i, x := range r.Guardians {
+		g := kept.Guardians[i]
+		want(w, "state", g.GuardianState, x.State)
+		want(w, "relation", g.Relation, string(x.Relation))
+		want(w, "verifier", g.VerifierRef, x.VerifierRef)
+		want(w, "commitment", g.EvidenceCommitment, x.Evidence)
+		want(w, "age", g.SubjectAgeBand, string(x.Age))
+		want(w, "what was shown before an answer", g.Evidence.NoticeLogIndex != nil, x.State != consent.GuardianPending)
+	}
+	want(w, "proved beside the consents", proved.Events > 0, true)
 }
