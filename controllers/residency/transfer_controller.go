@@ -41,8 +41,11 @@ type transferScope struct {
 	leadModel string
 	job       *batchv1.Job
 
-	beside   gather.Beside
-	reserved bool // in this very look
+	beside    gather.Beside
+	reserved  bool // in this very look
+	looked    bool // whether there is a Job
+	decided   bool // in this very look
+	contested bool // somebody who gives way has not yet
 }
 
 // transferPhase does one job. A nil outcome means to go on.
@@ -55,6 +58,7 @@ func (r *TransferReconciler) Reconcile(ctx context.Context, t *residencyv1.DataT
 	}
 	before, s := t.DeepCopy(), &transferScope{transfer: t}
 	outcome, err := r.run(ctx, s)
+	s.release()
 	if outcome != nil {
 		s.writeComplete(*outcome, r.Clock.Now())
 	}

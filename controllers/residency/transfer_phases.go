@@ -33,6 +33,7 @@ func (r *TransferReconciler) expire(ctx context.Context, s *transferScope) (*con
 	if s.job, err = gather.Find[batchv1.Job](ctx, r.Client, t.Namespace, desired.TransferName(t.Name)); err != nil {
 		return nil, err
 	}
+	s.looked = true
 	by, now := t.Spec.StartByTime, r.Clock.Now()
 	if s.started() || by.IsZero() || now.Before(by.Time) {
 		return nil, nil
@@ -119,12 +120,28 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 	}
 	f := gather.TransferFacts(in)
 	d := transfer.Decide(f)
+	s.decided = true
 	st := &s.transfer.Status
 	st.Mechanism, st.Ground, st.Warnings = d.Mechanism, d.Ground, explain.Refusals(s.pack(), d.Warnings)
 	if !d.Allowed() {
 		return s.refuse(explain.Refusals(s.pack(), d.Public()), r.Clock.Now()), nil
 	}
-	return s.reserve(f.Asked(), r.Clock.Now()), nil
+	if outcome := s.reserve(f.Asked(), r.Clock.Now()); outcome != nil {
+		return outcome, nil
+	}
+	in.Beside = in.Beside.WithLater()
+	if s.contested = !transfer.Decide(gather.TransferFacts(in)).Allowed(); s.contested {
+		return conditions.Wait(residencyv1.ReasonTransferStarting, "allowed; another transfer that was allowed a moment later gives way first, as both together would cross a line"), nil
+	}
+	return nil, nil
+}
+
+// release gives back what was reserved where nothing could be decided: others would wait for a
+// transfer that cannot go on.
+func (s *transferScope) release() {
+	if st := &s.transfer.Status; s.looked && !s.decided && !s.started() && st.Decision == residencyv1.DecisionAllowed {
+		st.Decision, st.DecidedTime, st.Reserved = "", metav1.Time{}, residencyv1.TransferReservation{}
+	}
 }
 
 // reserve writes down what the transfer takes of the year, before anything is done by it.
@@ -295,6 +312,8 @@ func (s *transferScope) wait(now time.Time) time.Duration {
 		return 0
 	case s.reserved:
 		return atOnce
+	case s.contested:
+		return contestInterval
 	case s.started():
 		return applying.Jitter(s.transfer.UID, followInterval)
 	}
@@ -308,4 +327,6 @@ func (s *transferScope) wait(now time.Time) time.Duration {
 const (
 	followInterval = 3 * time.Second
 	atOnce         = time.Millisecond // what was just written down is looked at again
+
+	contestInterval = 500 * time.Millisecond // until who was allowed later has looked again
 )

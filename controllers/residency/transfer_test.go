@@ -404,6 +404,32 @@ func TestAStoreThatDoesNotTellItsYearKeepsTransfersWaiting(t *testing.T) {
 	noJob(t, a, x.Name)
 }
 
+// TestATransferThatCannotBeDecidedReservesNothing: others would wait for it.
+func TestATransferThatCannotBeDecidedReservesNothing(t *testing.T) {
+	_, ns := transferWorld(t)
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "group-crm-s3"}}
+	if err := rig.Client.Delete(t.Context(), secret); err != nil { // it is allowed, and cannot start
+		t.Fatal(err)
+	}
+	x := plain(t, ns, 5000)
+	ask(t, x)
+	says := func(decision residencyv1.Decision, reserved bool) {
+		t.Helper()
+		envtestrig.Eventually(t, envtestrig.Soon, func(ctx context.Context) error {
+			if _, err := get(ctx, x); err != nil || x.Status.Decision != decision || (x.Status.Reserved.NonSensitive != nil) != reserved {
+				return fmt.Errorf("decision %q, reserved %+v: %w", x.Status.Decision, x.Status.Reserved, err)
+			}
+			return nil
+		})
+	}
+	says(residencyv1.DecisionAllowed, true)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Down = true })
+	says("", false)
+	stores.Of(ns, "brand-store").Set(func(s *envtestrig.StoreState) { s.Down = false })
+	says(residencyv1.DecisionAllowed, true)
+	noJob(t, ns, x.Name)
+}
+
 // TestTwoTransfersAtOnceDoNotBothFitTheYear: each alone stays below 100,000 people.
 func TestTwoTransfersAtOnceDoNotBothFitTheYear(t *testing.T) {
 	a, b := besideWorld(t)

@@ -33,6 +33,15 @@ type Meter struct {
 type Beside struct {
 	Counted transfer.Counter // by the same processor, over the rule pack's window
 	Recent  transfer.Counter // to the same recipient in twelve months, by anybody whose store answers
+
+	// What transfers have reserved that were allowed after this one and have not started. They
+	// give way; but until they did, one of them may be starting.
+	laterCounted, laterRecent transfer.Counter
+}
+
+// WithLater adds what may still give way.
+func (b Beside) WithLater() Beside {
+	return Beside{Counted: b.Counted.Plus(b.laterCounted), Recent: b.Recent.Plus(b.laterRecent)}
 }
 
 // GovernedStore is a store with the processor whose policy governs it.
@@ -194,8 +203,8 @@ func (m *Meter) ask(ctx context.Context, s *residencyv1.ConsentStore, recipient 
 }
 
 // reserved adds the declared maxima of transfers that run in the other stores, and of those
-// that were allowed before this one and will run. Two that are decided at the same time
-// therefore cannot both believe to be alone.
+// that were allowed and will run. Each is written down before its transfer looks at the others:
+// of two at the same time, one at least sees the other.
 func (m *Meter) reserved(ctx context.Context, x *residencyv1.DataTransfer, others []GovernedStore, policy *residencyv1.ResidencyPolicy, out *Beside) error {
 	var list residencyv1.DataTransferList
 	if err := m.Live.List(ctx, &list); err != nil {
@@ -211,34 +220,36 @@ func (m *Meter) reserved(ctx context.Context, x *residencyv1.DataTransfer, other
 		if !beside || !open(o, x) {
 			continue
 		}
-		asked := reservation(o)
+		asked, counted, recent := reservation(o), &out.Counted, &out.Recent
+		if later(o, x) {
+			counted, recent = &out.laterCounted, &out.laterRecent
+		}
 		if processor == policy.Spec.Processor.Name {
-			out.Counted = out.Counted.Plus(asked)
+			*counted = counted.Plus(asked)
 		}
 		if o.Spec.Recipient.Name == x.Spec.Recipient.Name {
-			out.Recent = out.Recent.Plus(asked)
+			*recent = recent.Plus(asked)
 		}
 	}
 	return nil
 }
 
-// open tells whether o takes its share before x does: it has started, or it was allowed and
-// is the older of the two.
+// open tells whether o, another transfer than x, has set something aside.
 func open(o, x *residencyv1.DataTransfer) bool {
 	st := o.Status
+	return o.UID != x.UID && st.CompletionTime.IsZero() && (!st.StartTime.IsZero() || st.Decision == residencyv1.DecisionAllowed)
+}
+
+// later tells whether o gives way to x: it has not started, and was allowed after x.
+func later(o, x *residencyv1.DataTransfer) bool {
+	theirs, mine := o.Status, x.Status
 	switch {
-	case !st.CompletionTime.IsZero() || o.UID == x.UID:
+	case !theirs.StartTime.IsZero() || mine.Decision != residencyv1.DecisionAllowed:
 		return false
-	case !st.StartTime.IsZero():
-		return true
-	case st.Decision != residencyv1.DecisionAllowed:
-		return false
+	case theirs.DecidedTime.Time.Equal(mine.DecidedTime.Time):
+		return o.UID > x.UID
 	}
-	mine := x.Status.DecidedTime
-	if x.Status.Decision != residencyv1.DecisionAllowed || st.DecidedTime.Time.Equal(mine.Time) {
-		return x.Status.Decision != residencyv1.DecisionAllowed || o.UID < x.UID
-	}
-	return st.DecidedTime.Time.Before(mine.Time)
+	return theirs.DecidedTime.After(mine.DecidedTime.Time)
 }
 
 // reservation is what a transfer has set aside; one of an older manager that set nothing
