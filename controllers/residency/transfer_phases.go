@@ -139,7 +139,7 @@ func (r *TransferReconciler) decide(ctx context.Context, s *transferScope) (*con
 // release gives back what was reserved where nothing could be decided: others would wait for a
 // transfer that cannot go on.
 func (s *transferScope) release() {
-	if st := &s.transfer.Status; s.looked && !s.decided && !s.started() && st.Decision == residencyv1.DecisionAllowed {
+	if st := &s.transfer.Status; s.looked && !s.decided && !s.started() && st.CompletionTime.IsZero() && st.Decision == residencyv1.DecisionAllowed {
 		st.Decision, st.DecidedTime, st.Reserved = "", metav1.Time{}, residencyv1.TransferReservation{}
 	}
 }

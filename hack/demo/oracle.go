@@ -175,6 +175,11 @@ func (q question) stage(points float64) (name string) {
 // verdict compares what arrived with what must have, in numbers: names stay here.
 type verdict struct{ agree, missing, extra, doubled, different int }
 
+// String tells the five numbers.
+func (v verdict) String() string {
+	return fmt.Sprintf("%d as they must be, %d missing, %d of others, %d doubled, %d different", v.agree, v.missing, v.extra, v.doubled, v.different)
+}
+
 func (q question) judge(want map[string]answer, got []map[string]any) (v verdict) {
 	seen := map[string]bool{}
 	for _, row := range got {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -234,7 +233,7 @@ func (s *peer) ListCounted(ctx context.Context, r *storev1.ListCountedRequest, o
 		}
 		if page = append(page, c[:]...); len(page) == cap(page) {
 			if err := flush(); err != nil {
-				return errors.Join(errPeer, err)
+				return err
 			}
 		}
 	}

@@ -125,8 +125,8 @@ func (l *Ledger) sharedNames(ctx context.Context, t *tx, p *parting) (map[[16]by
 }
 
 func (l *Ledger) nameShared(ctx context.Context, t *tx, processor string, ids []any, out map[[16]byte]subject.Commitment) error {
-	q := `SELECT s.id, s.wrapped, i.kind, i.sealed FROM subjects s JOIN identities i ON i.subject_id = s.id
-		WHERE s.wrapped IS NOT NULL AND s.id IN (?` + strings.Repeat(", ?", len(ids)-1) + `) ORDER BY i.kind` // a unionid comes last, and counts
+	q := `SELECT s.id, s.wrapped, i.kind, i.sealed FROM subjects s JOIN identities i ON i.subject_id = s.id AND i.kind IN ('` + kindOpenID + `', '` + kindUnionID + `')
+		WHERE s.wrapped IS NOT NULL AND s.id IN (?` + strings.Repeat(", ?", len(ids)-1) + `) ORDER BY i.kind = '` + kindUnionID + `'` // who has both is named by the unionid
 	rows, err := t.QueryContext(ctx, q, ids...)
 	if err != nil {
 		return fmt.Errorf("read identities: %w", err)

@@ -71,6 +71,20 @@ func place(wrapped []byte) (at int64, key []byte, err error) {
 	return int64(binary.BigEndian.Uint64(wrapped)), wrapped[8:], nil
 }
 
+// ringOf returns the ring that opens a person's key, that key as it is wrapped, and the secret
+// without which neither is of use.
+func (l *Ledger) ringOf(id, wrapped []byte) (ring *seal.Ring, key, secret []byte, err error) {
+	at, key, err := place(wrapped)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if secret, err = l.keys.Secret(at, id); err != nil {
+		return nil, nil, nil, err
+	}
+	ring, err = l.cfg.Ring.Under(secret)
+	return ring, key, secret, err
+}
+
 // openIDOf opens the sealed openid of a person.
 func (l *Ledger) openIDOf(id, wrapped, sealed []byte) (subject.OpenID, error) {
 	raw, err := l.openIdentity(id, wrapped, sealedOpenID, sealed)
@@ -82,15 +96,7 @@ func (l *Ledger) openIDOf(id, wrapped, sealed []byte) (subject.OpenID, error) {
 
 // openIdentity opens a sealed identifier of a person.
 func (l *Ledger) openIdentity(id, wrapped []byte, kind string, sealed []byte) (string, error) {
-	at, key, err := place(wrapped)
-	if err != nil {
-		return "", fmt.Errorf("open identifier: %w", err)
-	}
-	secret, err := l.keys.Secret(at, id)
-	if err != nil {
-		return "", fmt.Errorf("open identifier: %w", err)
-	}
-	ring, err := l.cfg.Ring.Under(secret)
+	ring, key, _, err := l.ringOf(id, wrapped)
 	if err != nil {
 		return "", fmt.Errorf("open identifier: %w", err)
 	}

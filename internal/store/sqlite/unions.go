@@ -50,15 +50,7 @@ func (l *Ledger) sealUnion(ctx context.Context, q rowQuerier, id []byte, union s
 	if err := q.QueryRowContext(ctx, "SELECT wrapped FROM subjects WHERE id = ?", id).Scan(&wrapped); err != nil {
 		return nil, nil, fmt.Errorf("read subject: %w", err)
 	}
-	at, key, err := place(wrapped)
-	if err != nil {
-		return nil, nil, err
-	}
-	secret, err := l.keys.Secret(at, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	ring, err := l.cfg.Ring.Under(secret)
+	ring, key, secret, err := l.ringOf(id, wrapped)
 	if err != nil {
 		return nil, nil, err
 	}
